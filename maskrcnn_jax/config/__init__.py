@@ -1,0 +1,46 @@
+"""Frozen, keyword-only configuration dataclasses, one sub-config a stage."""
+
+from maskrcnn_jax.config.check import ConfigError
+from maskrcnn_jax.config.codec import from_dict, to_dict
+from maskrcnn_jax.config.experiment import DataConfig, EvalConfig, ExperimentConfig, OptimizerConfig, TrainConfig
+from maskrcnn_jax.config.model import (
+    AnchorConfig,
+    AssignConfig,
+    BackboneConfig,
+    BoxHeadConfig,
+    DetectConfig,
+    FpnConfig,
+    InputConfig,
+    LossConfig,
+    MaskHeadConfig,
+    ModelConfig,
+    PasteConfig,
+    PoolConfig,
+    ProposeConfig,
+    RpnHeadConfig,
+)
+
+__all__ = [
+    "AnchorConfig",
+    "AssignConfig",
+    "BackboneConfig",
+    "BoxHeadConfig",
+    "ConfigError",
+    "DataConfig",
+    "DetectConfig",
+    "EvalConfig",
+    "ExperimentConfig",
+    "FpnConfig",
+    "InputConfig",
+    "LossConfig",
+    "MaskHeadConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "PasteConfig",
+    "PoolConfig",
+    "ProposeConfig",
+    "RpnHeadConfig",
+    "TrainConfig",
+    "from_dict",
+    "to_dict",
+]

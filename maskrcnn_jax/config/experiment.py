@@ -1,0 +1,146 @@
+"""Configuration of an experiment: data, optimizer, training, evaluation."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from maskrcnn_jax.config.check import require
+from maskrcnn_jax.config.model import ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where examples come from and how batches are made of them."""
+
+    kind: Literal["coco", "shapes"] = "coco"
+    """coco: JSON files in COCO's format. shapes: procedural pictures, made on the fly."""
+    train_annotations: str = ""
+    """COCO JSON of the training images (kind coco)."""
+    train_images: str = ""
+    """Folder that file names in `train_annotations` are relative to."""
+    val_annotations: str = ""
+    """COCO JSON of the validation images (kind coco)."""
+    val_images: str = ""
+    """Folder that file names in `val_annotations` are relative to."""
+    train_size: int = 10_000
+    """Training pictures (kind shapes)."""
+    val_size: int = 200
+    """Validation pictures, none of them in training (kind shapes)."""
+    train_min_sides: tuple[int, ...] = ()
+    """Short sides drawn from in training, pixels; empty: `model.input.min_side` alone."""
+    flip: float = 0.5
+    """Probability of a horizontal flip in training."""
+    max_objects: int = 100
+    """Capacity of ground truth an image; what exceeds it is cut, counted and reported."""
+    mask_crop: int | None = 112
+    """Side of the ground truth mask grids; None sends whole canvases (parity tests)."""
+    drop_empty: bool = True
+    """Whether training leaves out images without an object (crowds do not count)."""
+    workers: int = 0
+    """Processes that prepare batches; 0 uses threads of this one."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.flip <= 1, self, "flip", "must be in [0, 1]")
+        require(self.max_objects >= 1, self, "max_objects", "must be at least 1")
+        require(self.mask_crop is None or self.mask_crop >= 1, self, "mask_crop", "must be at least 1, or None")
+        require(self.workers >= 0, self, "workers", "must not be negative")
+        require(all(s > 0 for s in self.train_min_sides), self, "train_min_sides", "must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """How parameters move."""
+
+    kind: Literal["sgd"] = "sgd"
+    """sgd: stochastic gradient descent with momentum."""
+    learning_rate: float = 0.02
+    """Peak learning rate."""
+    momentum: float = 0.9
+    """Momentum of sgd."""
+    weight_decay: float = 1e-4
+    """L2 penalty, added to the gradient."""
+    decay: Literal["all", "kernels"] = "kernels"
+    """What decays: every parameter, or only convolution and dense kernels (no bias, no norm)."""
+    schedule: Literal["multi_step", "cosine"] = "multi_step"
+    """multi_step: times `gamma` at each of `milestones`. cosine: down to 0 at the last step."""
+    milestones: tuple[int, ...] = ()
+    """Steps at which the learning rate drops."""
+    gamma: float = 0.1
+    """Factor of each drop."""
+    warmup_steps: int = 1000
+    """Steps of linear warm-up."""
+    warmup_factor: float = 1e-3
+    """Learning rate at step 0 as a share of the peak."""
+    clip_norm: float | None = None
+    """Upper bound of the global gradient norm; None does not clip."""
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0, self, "learning_rate", "must be positive")
+        require(0 <= self.momentum < 1, self, "momentum", "must be in [0, 1)")
+        require(self.weight_decay >= 0, self, "weight_decay", "must not be negative")
+        require(self.warmup_steps >= 0, self, "warmup_steps", "must not be negative")
+        require(tuple(sorted(self.milestones)) == self.milestones, self, "milestones", "must ascend")
+        require(self.clip_norm is None or self.clip_norm > 0, self, "clip_norm", "must be positive, or None")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The training loop."""
+
+    steps: int = 90_000
+    """Training steps."""
+    batch_size: int = 16
+    """Images a step, over all devices."""
+    seed: int = 0
+    """Seed of initialisation, order, augmentation and sampling."""
+    weights: str | None = None
+    """What training starts from: a file of ImageNet weights with torchvision's names (.npz), or a checkpoint of this package; None: random."""
+    new_classes: bool = False
+    """With `weights` of another class count: leave out the layers that depend on it (fine-tuning to other classes)."""
+    log_every: int = 20
+    """Steps between lines of metrics."""
+    checkpoint_every: int = 5000
+    """Steps between checkpoints; the last step always writes one."""
+    keep: int = 2
+    """Latest checkpoints kept, besides the best by mask AP."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "log_every", "checkpoint_every", "keep"):
+            require(getattr(self, name) >= 1, self, name, "must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """Evaluation during and after training."""
+
+    every: int | None = None
+    """Steps between evaluations; None: after the last step only."""
+    batch_size: int = 1
+    """Images in one call of the model."""
+    max_images: int | None = None
+    """First so many validation images; None: all of them."""
+    losses: bool = False
+    """Whether the five losses are computed on the validation images too."""
+    pictures: int = 16
+    """Pictures of ground truth beside detections written at the end, in one grid."""
+
+    def __post_init__(self) -> None:
+        require(self.every is None or self.every >= 1, self, "every", "must be at least 1, or None")
+        require(self.batch_size >= 1, self, "batch_size", "must be at least 1")
+        require(self.max_images is None or self.max_images >= 1, self, "max_images", "must be at least 1, or None")
+        require(self.pictures >= 0, self, "pictures", "must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """Everything one run needs to know."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The data."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """The optimizer."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The training loop."""
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    """Evaluation."""

@@ -1,0 +1,325 @@
+"""Configuration of the model: one frozen dataclass a stage; every default lives here, once."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from maskrcnn_jax.config.check import require
+
+Norm = Literal["none", "frozen_bn", "group_norm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputConfig:
+    """From an image of any size to the network's canvas."""
+
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    """Order of the channels the network reads; images are RGB everywhere else."""
+    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    """Subtracted from each channel, 0-255 units, in `channel_order`."""
+    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    """Divides each channel after the mean, 0-255 units, in `channel_order`."""
+    resize: Literal["uint8"] = "uint8"
+    """How images are resized: uint8 is OpenCV's bilinear on bytes, before normalisation."""
+    min_side: int = 800
+    """Short side of the resized image at inference, pixels."""
+    max_side: int = 1333
+    """Upper bound of the resized image's long side, pixels; it wins over `min_side`."""
+    canvas: Literal["fixed", "multiple"] = "fixed"
+    """fixed: the smallest of `canvases` that holds the image. multiple: the batch's largest sides rounded up to `multiple`."""
+    canvases: tuple[tuple[int, int], ...] = ((800, 1344), (1344, 800))
+    """(height, width) of the canvases of `fixed`; one compiled program each."""
+    multiple: int = 32
+    """Canvas sides are multiples of this (the deepest stride of the pyramid's backbone)."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.min_side <= self.max_side, self, "min_side", "must be positive and at most max_side")
+        require(all(s > 0 for s in self.std), self, "std", "must be positive")
+        require(self.multiple > 0 and self.multiple % 32 == 0, self, "multiple", "must be a positive multiple of 32")
+        require(bool(self.canvases), self, "canvases", "needs at least one (height, width)")
+        require(
+            all(s > 0 and s % self.multiple == 0 for canvas in self.canvases for s in canvas),
+            self,
+            "canvases",
+            f"sides must be positive multiples of {self.multiple}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """The convolutional trunk, C2 ... C5."""
+
+    kind: Literal["resnet"] = "resnet"
+    """Family of the trunk."""
+    depth: Literal[18, 34, 50, 101, 152] = 50
+    """Layers of the ResNet; 18 and 34 have basic blocks, the others bottlenecks."""
+    width: int = 64
+    """Channels of the stem; every stage scales with it (64 in the paper)."""
+    norm: Norm = "frozen_bn"
+    """Normalisation: frozen_bn has constant statistics and affine; group_norm is trained."""
+    norm_epsilon: float = 1e-5
+    """Added to the variance."""
+    stride_on: Literal["1x1", "3x3"] = "3x3"
+    """Which convolution of a bottleneck carries the stride."""
+    frozen_stages: int = 2
+    """How many of stem, C2, C3, C4, C5 are not trained, from the input up."""
+
+    def __post_init__(self) -> None:
+        require(self.norm != "none", self, "norm", "the trunk needs frozen_bn or group_norm")
+        require(self.width % 32 == 0, self, "width", "must be a multiple of 32 (the groups of group_norm)")
+        require(0 <= self.frozen_stages <= 5, self, "frozen_stages", "must be 0 ... 5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FpnConfig:
+    """Feature pyramid P2 ... P6; P6 is P5 subsampled by 2."""
+
+    channels: int = 256
+    """Channels of every level."""
+    norm: Norm = "none"
+    """Normalisation after each convolution; a convolution that is followed by one has no bias."""
+    norm_epsilon: float = 1e-5
+    """Added to the variance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorConfig:
+    """Anchors: one size a level, every ratio at every cell."""
+
+    sizes: tuple[float, ...] = (32.0, 64.0, 128.0, 256.0, 512.0)
+    """Square root of the anchors' area on P2 ... P6, canvas pixels."""
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Height over width."""
+    round_base: bool = False
+    """Whether the base anchors' corners are rounded to integers (torchvision)."""
+    stride: Literal["level", "canvas"] = "level"
+    """level: 4, 8, 16, 32, 64. canvas: canvas side // feature side (torchvision; differs where sides do not divide)."""
+    in_padding: Literal["keep", "drop"] = "drop"
+    """Anchors whose centre lies outside the image proper: kept (torchvision, Detectron2), or neither proposed nor sampled."""
+
+    def __post_init__(self) -> None:
+        require(len(self.sizes) == 5, self, "sizes", "needs five values, one a level P2 ... P6")
+        require(all(s > 0 for s in self.sizes), self, "sizes", "must be positive")
+        require(bool(self.ratios) and all(r > 0 for r in self.ratios), self, "ratios", "needs positive values")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RpnHeadConfig:
+    """The region proposal network's head, shared by all levels."""
+
+    convs: int = 1
+    """3x3 convolutions before the two outputs."""
+
+    def __post_init__(self) -> None:
+        require(self.convs >= 1, self, "convs", "must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposeConfig:
+    """From objectness and deltas to proposals."""
+
+    coder_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    """Scale of (dx, dy, dw, dh) in the RPN's targets."""
+    max_log_scale: float = 4.135166556742356
+    """Upper clip of dw and dh, ln(1000 / 16)."""
+    pre_nms_top_k_train: int = 2000
+    """Best anchors a level that enter NMS in training."""
+    pre_nms_top_k_test: int = 1000
+    """Best anchors a level that enter NMS at inference."""
+    post_nms_top_k_train: int = 1000
+    """Proposals an image after NMS in training, over all levels."""
+    post_nms_top_k_test: int = 1000
+    """Proposals an image after NMS at inference, over all levels."""
+    nms_threshold: float = 0.7
+    """IoU above which the lower-ranked box of one level is dropped."""
+    rank_by: Literal["logits", "sigmoid"] = "logits"
+    """What ranks proposals; float32 sigmoid has coarser steps, so ties differ."""
+    min_side: float = 0.0
+    """Boxes with a side of 0, or below this, are dropped; canvas pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssignConfig:
+    """Which anchors and RoIs are trained on what."""
+
+    rpn_foreground_iou: float = 0.7
+    """Anchors at or above it are positive."""
+    rpn_background_iou: float = 0.3
+    """Anchors below it are negative; between the two they are ignored."""
+    rpn_low_quality: bool = True
+    """Whether the best anchors of each object are positive at any IoU (ties kept)."""
+    rpn_samples: int = 256
+    """Anchors sampled an image."""
+    rpn_positive_fraction: float = 0.5
+    """Upper bound of the positive share of the sampled anchors."""
+    roi_foreground_iou: float = 0.5
+    """RoIs at or above it are positive."""
+    roi_background_iou: float = 0.5
+    """RoIs below it are negative; between the two they are ignored."""
+    roi_samples: int = 512
+    """RoIs sampled an image."""
+    roi_positive_fraction: float = 0.25
+    """Upper bound of the positive share of the sampled RoIs; the mask head runs on so many."""
+    append_ground_truth: bool = True
+    """Whether the ground truth boxes join the proposals."""
+    crowd_ioa: float | None = 0.7
+    """Anchors and RoIs not positive whose intersection over own area with a crowd reaches it are not sampled; None: crowds are unknown."""
+
+    def __post_init__(self) -> None:
+        require(self.rpn_background_iou <= self.rpn_foreground_iou, self, "rpn_background_iou", "must be at most rpn_foreground_iou")
+        require(self.roi_background_iou <= self.roi_foreground_iou, self, "roi_background_iou", "must be at most roi_foreground_iou")
+        require(0 < self.rpn_positive_fraction <= 1, self, "rpn_positive_fraction", "must be in (0, 1]")
+        require(0 < self.roi_positive_fraction <= 1, self, "roi_positive_fraction", "must be in (0, 1]")
+        require(self.roi_max_positives >= 1, self, "roi_samples", "times roi_positive_fraction must be at least 1")
+
+    @property
+    def roi_max_positives(self) -> int:
+        """Upper bound of positive RoIs an image, and the number of RoIs the mask head runs on in training."""
+        return int(self.roi_samples * self.roi_positive_fraction)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolConfig:
+    """RoIAlign and the pyramid level each RoI is read from."""
+
+    box_size: int = 7
+    """Bins a side for the box head."""
+    mask_size: int = 14
+    """Bins a side for the mask head."""
+    aligned: bool = True
+    """True: pixel centres at +0.5. False: shifted by half a cell, and RoIs are at least one cell wide (torchvision)."""
+    sampling: Literal["fixed"] = "fixed"
+    """fixed: `samples` x `samples` points a bin."""
+    samples: int = 2
+    """Sampling points a bin side."""
+    canonical_size: float = 224.0
+    """A RoI of this size, canvas pixels, is read from `canonical_level`."""
+    canonical_level: int = 4
+    """See `canonical_size`."""
+    level_epsilon: float = 1e-8
+    """Keeps sizes just under a power of two on the upper level."""
+    level_epsilon_at: Literal["log", "ratio"] = "ratio"
+    """Whether `level_epsilon` is added to the logarithm (torchvision) or inside it, to the ratio of sizes (Detectron2)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxHeadConfig:
+    """From RoI features to class logits and box deltas."""
+
+    convs: int = 0
+    """3x3 convolutions before the fully connected layers."""
+    conv_channels: int = 256
+    """Their channels."""
+    norm: Norm = "none"
+    """Normalisation after each of these convolutions."""
+    norm_epsilon: float = 1e-5
+    """Added to the variance."""
+    fcs: int = 2
+    """Fully connected layers."""
+    fc_width: int = 1024
+    """Their width."""
+    class_agnostic: bool = False
+    """One box for all classes instead of one a class."""
+
+    def __post_init__(self) -> None:
+        require(self.convs + self.fcs > 0, self, "fcs", "the head needs at least one layer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskHeadConfig:
+    """From RoI features to mask logits, twice the resolution of the features."""
+
+    convs: int = 4
+    """3x3 convolutions before the deconvolution."""
+    channels: int = 256
+    """Channels of the convolutions and the deconvolution."""
+    norm: Norm = "none"
+    """Normalisation after each convolution."""
+    norm_epsilon: float = 1e-5
+    """Added to the variance."""
+    class_agnostic: bool = False
+    """One mask for all classes instead of one a class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectConfig:
+    """From the box head's outputs to detections."""
+
+    coder_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    """Scale of (dx, dy, dw, dh) in the box head's targets."""
+    max_log_scale: float = 4.135166556742356
+    """Upper clip of dw and dh, ln(1000 / 16)."""
+    score_threshold: float = 0.05
+    """Detections at or below it are dropped."""
+    nms_threshold: float = 0.5
+    """IoU above which the lower-scored box of one class is dropped."""
+    max_candidates: int = 2000
+    """Capacity of class NMS: boxes over the score threshold an image; what exceeds it is counted."""
+    max_detections: int = 100
+    """Detections an image."""
+    min_side: float = 0.0
+    """Boxes with a side of 0, or below this, are dropped; canvas pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The five losses."""
+
+    rpn_denominator: Literal["sampled", "capacity"] = "sampled"
+    """RPN losses are divided by the number of sampled anchors, or by rpn_samples x images (Detectron2)."""
+    rpn_box_beta: float = 1 / 9
+    """Where the RPN's smooth L1 turns from square to straight, in delta units; 0 is L1."""
+    roi_box_beta: float = 1 / 9
+    """The same for the box head."""
+    mask_target: Literal["soft", "binary"] = "soft"
+    """Coverage sampled from the ground truth mask as it is, or thresholded at 0.5."""
+    mask_target_aligned: bool = True
+    """As PoolConfig.aligned, for sampling mask targets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PasteConfig:
+    """From a mask's grid to the image's pixels."""
+
+    kind: Literal["continuous", "expanded"] = "continuous"
+    """continuous: sampled at pixel centres in the box as it is. expanded: padded by one cell, box rounded to integers (torchvision)."""
+    threshold: float = 0.5
+    """Pixels whose probability reaches it belong to the object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A whole model."""
+
+    kind: Literal["mask_rcnn"] = "mask_rcnn"
+    """Family of the model."""
+    num_classes: int = 80
+    """Classes without background."""
+    input: InputConfig = field(default_factory=InputConfig)
+    """From an image to the canvas."""
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    """The trunk."""
+    fpn: FpnConfig = field(default_factory=FpnConfig)
+    """The feature pyramid."""
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    """The anchors."""
+    rpn_head: RpnHeadConfig = field(default_factory=RpnHeadConfig)
+    """The RPN's head."""
+    propose: ProposeConfig = field(default_factory=ProposeConfig)
+    """From RPN outputs to proposals."""
+    assign: AssignConfig = field(default_factory=AssignConfig)
+    """Training targets."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    """RoIAlign."""
+    box_head: BoxHeadConfig = field(default_factory=BoxHeadConfig)
+    """The box head."""
+    mask_head: MaskHeadConfig = field(default_factory=MaskHeadConfig)
+    """The mask head."""
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    """From box head outputs to detections."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """The losses."""
+    paste: PasteConfig = field(default_factory=PasteConfig)
+    """From mask grids to pixels."""
+
+    def __post_init__(self) -> None:
+        require(self.num_classes >= 1, self, "num_classes", "must be at least 1")
