@@ -1,0 +1,51 @@
+# Every target needs only python3 and make: it makes its own virtual environment, anew when pyproject.toml changes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test test-fast coverage lint format parity mutants bench-nuclei clean
+
+demo: $(VENV)/.package  ## train, evaluate and picture the procedural shapes
+	$(BIN)/maskrcnn train shapes --run-dir runs/demo
+
+test: $(VENV)/.test  ## every test that needs no PyTorch
+	$(PYTEST) -m "not parity"
+
+test-fast: $(VENV)/.test
+	$(PYTEST) -m "not parity and not slow"
+
+coverage: $(VENV)/.test
+	$(PYTEST) -m "not parity" --cov=maskrcnn_jax.ops --cov=maskrcnn_jax.stages --cov=maskrcnn_jax.models --cov-fail-under=95
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+parity: $(VENV)/.parity  ## the same numbers as torchvision
+	$(PYTEST) -m parity
+
+mutants: $(VENV)/.dev $(VENV)/.test  ## survivors of mutmut over maskrcnn_jax/ops
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+bench-nuclei: $(VENV)/.package
+	$(BIN)/python scripts/bench_nuclei.py
+
+clean:
+	rm -rf $(VENV) mutants .cache
+
+$(VENV)/.package: pyproject.toml
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test $(VENV)/.dev $(VENV)/.parity: $(VENV)/.%: $(VENV)/.package
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	touch $@

@@ -1,0 +1,38 @@
+"""Fixtures of all tests; shapes and types of the package are checked at every call."""
+
+import os
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+
+# Before JAX is imported, and inherited by the processes that tests start. The cache is keyed by the program, its options and
+# the compiler's version, so an old entry is never taken for a new program.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPO / ".cache" / "jax"))
+
+import jax
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+# Before the package is imported. The numeric tower: an int where a float is asked for is right Python.
+install_import_hook("maskrcnn_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the images that the larger tests read: $MASKRCNN_DATA, or ../shared/data beside the repository."""
+    folder = Path(os.environ.get("MASKRCNN_DATA", REPO.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}; set MASKRCNN_DATA to the folder that holds coco_free, coco_eval, nuclei and backbones")
+    return folder
