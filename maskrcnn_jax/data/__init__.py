@@ -1,1 +1,32 @@
-"""Room `data`."""
+"""Room `data`: sources, order, transforms and batches, on the host, without JAX."""
+
+from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
+from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
+from maskrcnn_jax.data.loader import batches
+from maskrcnn_jax.data.plan import Plan, train_min_sides
+from maskrcnn_jax.data.shapes import ShapesSource
+from maskrcnn_jax.data.source import DataError, Source, fingerprint, nonempty_indices
+from maskrcnn_jax.data.transforms import drop_vanished, flip_horizontal, resize, resize_masks, train_transform
+
+__all__ = [
+    "DataError",
+    "Plan",
+    "ShapesSource",
+    "Size",
+    "Source",
+    "batches",
+    "canvas_for",
+    "crop_mask",
+    "drop_vanished",
+    "fingerprint",
+    "flip_horizontal",
+    "make_batch",
+    "nonempty_indices",
+    "resize",
+    "resize_image",
+    "resize_masks",
+    "resized_size",
+    "tight_box",
+    "train_min_sides",
+    "train_transform",
+]

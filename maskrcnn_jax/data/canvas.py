@@ -1,0 +1,50 @@
+"""From an image's size to the size it is resized to, and to the canvas it is put on. Sizes are (height, width), pixels."""
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.data.source import DataError
+
+Size = tuple[int, int]
+
+
+def resized_size(size: Size, min_side: int, max_side: int) -> Size:
+    """Size with the short side at `min_side`, or the long one at `max_side` where it would exceed it.
+
+    One scale for both sides, each rounded to the nearest integer (half to even) and at least 1.
+    """
+    scale = min(min_side / min(size), max_side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def canvas_for(size: Size, config: InputConfig) -> Size:
+    """The canvas that holds an image already resized to `size`.
+
+    `fixed`: the one of `config.canvases` with the smallest area (the first of equals). `multiple`: each side rounded up to a
+    multiple of `config.multiple`; for a batch, `size` is the element-wise maximum of its sizes.
+
+    Raises:
+      DataError: none of `config.canvases` holds the image.
+    """
+    if config.canvas == "multiple":
+        return _round_up(size[0], config.multiple), _round_up(size[1], config.multiple)
+    fitting = [(h, w) for h, w in config.canvases if h >= size[0] and w >= size[1]]
+    if not fitting:
+        raise DataError(
+            f"an image resized to {size[0]} x {size[1]} (height x width) fits none of model.input.canvases {config.canvases}; "
+            "add a canvas that holds it, or lower model.input.min_side or max_side (in training data.train_min_sides)"
+        )
+    return min(fitting, key=lambda canvas: canvas[0] * canvas[1])
+
+
+def resize_image(image: UInt8[np.ndarray, "h w c"], size: Size) -> UInt8[np.ndarray, "h2 w2 c"]:
+    """`image` at `size`: OpenCV's bilinear on bytes, half-pixel centres, no smoothing; the same array where the size is equal."""
+    if image.shape[:2] == tuple(size):
+        return image
+    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def _round_up(side: int, multiple: int) -> int:
+    return -(-side // multiple) * multiple

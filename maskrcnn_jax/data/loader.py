@@ -1,0 +1,87 @@
+"""Batches by step, prepared ahead by threads or processes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import grain
+import numpy as np
+from absl import flags
+
+from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.data.batching import make_batch
+from maskrcnn_jax.data.plan import Plan
+from maskrcnn_jax.data.source import Source
+from maskrcnn_jax.data.transforms import train_transform
+from maskrcnn_jax.structs import Batch
+
+_THREADS = 2  # of this process, where there are no workers: JAX needs the cores
+_AHEAD = 4  # whole batches kept ready; one of COCO's takes 80 MB
+
+
+@dataclass(frozen=True)
+class BatchOfStep:
+    """Step -> Batch, a pure function: example `i` of the batch gets the generator (seed, step, i)."""
+
+    source: Source
+    plan: Plan
+    input_config: InputConfig
+    data_config: DataConfig
+    seed: int
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of step `step` >= 0.
+
+        Raises:
+          DataError: an image of the batch cannot be used.
+        """
+        canvas, indices = self.plan(int(step))
+        examples = [
+            train_transform(self.source[int(index)], np.random.default_rng((self.seed, int(step), i)), self.input_config, self.data_config)
+            for i, index in enumerate(indices)
+        ]
+        return make_batch(examples, canvas, max_objects=self.data_config.max_objects, mask_crop=self.data_config.mask_crop)
+
+
+def batches(
+    source: Source,
+    plan: Plan,
+    input_config: InputConfig,
+    data_config: DataConfig,
+    *,
+    start_step: int,
+    stop_step: int,
+    seed: int,
+) -> Iterator[Batch]:
+    """Batches of steps `start_step` ... `stop_step - 1` in order.
+
+    The batch is a pure function of the step: the same for any number of workers, and resuming is starting at another step.
+    For validation losses pass a `data_config` with `flip=0` and `train_min_sides=()`.
+
+    Args:
+      data_config: with `workers` above 0 so many processes make whole batches, and a script needs the usual
+        `if __name__ == "__main__"` guard; with 0, threads of this process do.
+
+    Raises:
+      DataError: from the iterator, at the step whose image cannot be used.
+    """
+    make = BatchOfStep(source, plan, input_config, data_config, seed)
+    threads = 1 if data_config.workers else _THREADS
+    buffer = 1 if data_config.workers else _AHEAD
+    dataset = grain.MapDataset.range(start_step, stop_step).map(make)
+    ahead = dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffer))
+    if data_config.workers:
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # Grain sends absl's flags to its workers and refuses unparsed ones
+        options = grain.MultiprocessingOptions(num_workers=data_config.workers, per_worker_buffer_size=2)
+        ahead = ahead.mp_prefetch(options, worker_init_fn=_one_thread)
+    iterator = iter(ahead)
+    try:
+        yield from iterator
+    finally:
+        iterator.close()  # else workers leave shared memory behind
+
+
+def _one_thread(_worker: int, _workers: int) -> None:
+    """OpenCV's own threads would compete with the other workers."""
+    cv2.setNumThreads(1)

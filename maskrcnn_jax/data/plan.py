@@ -1,0 +1,104 @@
+"""Which images make up the batch of a step: the only place that orders data."""
+
+from collections import defaultdict
+
+import numpy as np
+from jaxtyping import Int
+
+from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.data.canvas import Size, canvas_for, resized_size
+from maskrcnn_jax.data.source import DataError
+
+
+class Plan:
+    """Step -> canvas and indices, a pure function of the step.
+
+    An epoch reads every usable image at least once. Canvas `fixed`: images are grouped by the canvas that holds them at the
+    largest short side of training (so they fit at the smaller ones too), each group is permuted and cut into full batches, the
+    last one filled up by wrapping round to the group's first images, and the epoch's batches are permuted. Canvas `multiple`:
+    one group, the canvas of a batch is made for its largest sides; one short side only, since others would change the canvas.
+
+    `train_min_sides(data_config, input_config)` says which short sides these are.
+    """
+
+    def __init__(
+        self,
+        sizes: Int[np.ndarray, "n 2"],
+        input_config: InputConfig,
+        data_config: DataConfig,
+        *,
+        batch_size: int,
+        seed: int,
+        indices: Int[np.ndarray, "u"] | None = None,
+        shuffle: bool = True,
+    ) -> None:
+        """Decide the canvas of every image.
+
+        Args:
+          sizes: (height, width) of the source's images, pixels.
+          batch_size: images a step.
+          seed: of the order.
+          indices: the usable images; None: all.
+          shuffle: False keeps the order of `indices` within each canvas, and canvases one after the other.
+
+        Raises:
+          DataError: no usable image, an image that fits no canvas, or canvas `multiple` with several short sides.
+        """
+        min_sides = train_min_sides(data_config, input_config)
+        self._indices = np.arange(len(sizes)) if indices is None else np.asarray(indices)
+        if not len(self._indices):
+            raise DataError("the dataset has no usable image; check data.train_annotations, or set data.drop_empty to False")
+        if input_config.canvas == "multiple" and len(set(min_sides)) > 1:
+            raise DataError(
+                f"canvas `multiple` takes one short side in training, data.train_min_sides is {min_sides}; "
+                "give one side, or set model.input.canvas to `fixed`"
+            )
+        self._input, self._batch_size, self._seed, self._shuffle = input_config, batch_size, seed, shuffle
+        self._sizes = np.array([resized_size((int(h), int(w)), max(min_sides), input_config.max_side) for h, w in sizes])
+        self._groups = self._group_by_canvas()
+        self._epoch: tuple[int, list[Int[np.ndarray, "b"]]] = (-1, [])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches an epoch, the same in every epoch."""
+        return sum(-(-len(group) // self._batch_size) for group in self._groups)
+
+    def __call__(self, step: int) -> tuple[Size, Int[np.ndarray, "b"]]:
+        """Canvas (height, width) and indices into the source of step `step` >= 0."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        cached, batches = self._epoch
+        if cached != epoch:
+            batches = self._batches_of(epoch)
+            self._epoch = (epoch, batches)
+        indices = batches[position]
+        height, width = self._sizes[indices].max(axis=0)
+        return canvas_for((int(height), int(width)), self._input), indices
+
+    def _group_by_canvas(self) -> list[Int[np.ndarray, "u"]]:
+        if self._input.canvas == "multiple":
+            return [self._indices]
+        groups: dict[Size, list[int]] = defaultdict(list)
+        for index in self._indices:
+            groups[self._canvas_of(int(index))].append(int(index))
+        return [np.array(groups[canvas]) for canvas in sorted(groups)]
+
+    def _canvas_of(self, index: int) -> Size:
+        height, width = self._sizes[index]
+        try:
+            return canvas_for((int(height), int(width)), self._input)
+        except DataError as error:
+            raise DataError(f"image at index {index}: {error}") from None
+
+    def _batches_of(self, epoch: int) -> list[Int[np.ndarray, "b"]]:
+        rng = np.random.default_rng((self._seed, epoch))
+        batches: list[Int[np.ndarray, "b"]] = []
+        for group in self._groups:
+            order = rng.permutation(group) if self._shuffle else group
+            count = -(-len(order) // self._batch_size)
+            batches.extend(np.resize(order, (count, self._batch_size)))
+        return [batches[i] for i in rng.permutation(len(batches))] if self._shuffle else batches
+
+
+def train_min_sides(data_config: DataConfig, input_config: InputConfig) -> tuple[int, ...]:
+    """Short sides that training draws from: `data_config.train_min_sides`, or the one of inference where it is empty."""
+    return data_config.train_min_sides or (input_config.min_side,)

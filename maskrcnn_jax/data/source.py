@@ -1,0 +1,83 @@
+"""What a dataset is to the rest of the package: a sequence of examples, and the one error for bad data."""
+
+import hashlib
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int
+
+from maskrcnn_jax.structs import Category, Example
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message names the file, image and annotation where there is one, and says what to do."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A dataset: any class with these four members is one.
+
+    A source may also have `object_counts`, int[n]: objects an image that are not crowds. `nonempty_indices` reads it.
+
+    Sources are read by several threads or processes at once: `__getitem__` must be a pure function of `i`, and the source
+    must pickle where `DataConfig.workers` is above 0.
+    """
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """The classes; label k of an example is `categories[k - 1]`."""
+        ...
+
+    @property
+    def sizes(self) -> Int[np.ndarray, "n 2"]:
+        """(height, width) of each example's image as `__getitem__` returns it, pixels."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        ...
+
+    def __getitem__(self, i: int) -> Example:
+        """Example `i`, 0 <= i < len(self).
+
+        Raises:
+          DataError: the example cannot be read.
+        """
+        ...
+
+
+def nonempty_indices(source: Source) -> Int[np.ndarray, "u"]:
+    """Indices of the images with at least one object that is not a crowd, ascending; all where the source does not count.
+
+    Raises:
+      DataError: no image has an object.
+    """
+    counts = getattr(source, "object_counts", None)
+    if counts is None:
+        return np.arange(len(source))
+    indices = np.flatnonzero(np.asarray(counts) > 0)
+    if not len(indices):
+        name = getattr(source, "annotation_file", type(source).__name__)
+        raise DataError(f"{name}: none of its {len(source)} images has an object; annotate some, or set data.drop_empty to False")
+    return indices
+
+
+def fingerprint(source: Source) -> str:
+    """What a manifest records of a dataset: 64 hex digits that change when the data does.
+
+    SHA-256 over length, categories and sizes, and over the bytes of `source.annotation_file` where the source has one, of the
+    first example otherwise. Image files are not read.
+
+    Raises:
+      DataError: a source without annotation file cannot read its first example.
+    """
+    digest = hashlib.sha256(f"{len(source)} {[(c.id, c.name) for c in source.categories]}".encode())
+    digest.update(np.ascontiguousarray(source.sizes, "<i8").tobytes())
+    path = getattr(source, "annotation_file", None)
+    if path is not None:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    elif len(source):
+        for field in source[0]:
+            digest.update(np.ascontiguousarray(field).tobytes())
+    return digest.hexdigest()
