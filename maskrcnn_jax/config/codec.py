@@ -44,7 +44,7 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_dict(hint, value, name + ".")  # type: ignore[arg-type]
-    if origin is Literal and value in args:
+    if origin is Literal and any(type(value) is type(a) and value == a for a in args):
         return value
     if origin in (Union, types.UnionType):
         return None if value is None else _typed(next(a for a in args if a is not type(None)), value, name)
