@@ -2,13 +2,17 @@
 
 from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
+from maskrcnn_jax.data.coco import CocoSource
+from maskrcnn_jax.data.decode import read_image
 from maskrcnn_jax.data.loader import batches
+from maskrcnn_jax.data.opening import open_sources
 from maskrcnn_jax.data.plan import Plan, train_min_sides
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source, fingerprint, nonempty_indices
 from maskrcnn_jax.data.transforms import drop_vanished, flip_horizontal, resize, resize_masks, train_transform
 
 __all__ = [
+    "CocoSource",
     "DataError",
     "Plan",
     "ShapesSource",
@@ -22,6 +26,8 @@ __all__ = [
     "flip_horizontal",
     "make_batch",
     "nonempty_indices",
+    "open_sources",
+    "read_image",
     "resize",
     "resize_image",
     "resize_masks",

@@ -1,0 +1,104 @@
+"""COCO datasets as a source."""
+
+import logging
+import pickle
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int, UInt8
+
+from maskrcnn_jax.data.batching import tight_box
+from maskrcnn_jax.data.coco_json import CocoObject, read_coco_json
+from maskrcnn_jax.data.coco_masks import bitmap
+from maskrcnn_jax.data.decode import read_image
+from maskrcnn_jax.data.source import DataError
+from maskrcnn_jax.structs import Category, Example
+
+_log = logging.getLogger(__name__)
+
+
+class CocoSource:
+    """Images of a folder with the objects of a COCO instances file: polygons, RLE of both kinds, crowds.
+
+    Labels follow the order of category ids: 1 is the smallest id. Images come in file order and become RGB bytes as `read_image`
+    says; annotations refer to an image of the file's width and height, which also decides about EXIF orientation. Boxes are the
+    annotations' `bbox` clipped to the image, or the mask's own where there is none. An image without objects gives empty arrays.
+
+    Everything the JSON alone can tell is checked at construction, see `read_coco_json`; image files when they are read. An
+    object whose mask turns out to have no pixel (thinner than a pixel between two centres) is left out and a warning logged.
+
+    Attributes:
+      annotation_file: the COCO JSON.
+      image_folder: what its file names are relative to.
+      categories: in the order of their ids.
+      image_ids: of each image, int64[n].
+      sizes: (height, width) of each image, pixels.
+      object_counts: objects of each image that are not crowds.
+    """
+
+    def __init__(self, annotations: str | Path, images: str | Path) -> None:
+        """Read and check the JSON.
+
+        Raises:
+          DataError: a missing file or folder, or what `read_coco_json` refuses.
+        """
+        self.annotation_file, self.image_folder = Path(annotations), Path(images)
+        if not self.image_folder.is_dir():
+            raise DataError(f"{self.image_folder}: no such image folder; check the path")
+        table = read_coco_json(self.annotation_file)
+        self.categories: tuple[Category, ...] = table.categories
+        self.image_ids: Int[np.ndarray, "n"] = np.array([image.id for image in table.images], np.int64)
+        self.sizes: Int[np.ndarray, "n 2"] = np.array([image.size for image in table.images], np.int64)
+        self.object_counts: Int[np.ndarray, "n"] = np.array([sum(not o.crowd for o in objects) for objects in table.objects])
+        self._names = tuple(image.file_name for image in table.images)
+        # As bytes: a million Python objects would be copied to each worker one by one, and fill its memory by counting references.
+        self._objects = tuple(pickle.dumps([tuple(o) for o in objects]) for objects in table.objects)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, i: int) -> Example:
+        """Image `i` with its objects, in the pixels of the JSON's width and height.
+
+        Raises:
+          DataError: the image file is missing, unreadable, truncated, or of another size; names file, image id and remedy.
+          IndexError: `i` is not in [0, len(self)).
+        """
+        if not 0 <= i < len(self):
+            raise IndexError(f"index {i} of {len(self)} images")
+        height, width = (int(side) for side in self.sizes[i])
+        try:
+            image = read_image(self.image_folder / self._names[i], (height, width))
+        except DataError as error:
+            raise DataError(f"{self.annotation_file}: image id {self.image_ids[i]}: {error}") from None
+        objects, masks = self._drawn(i, height, width)
+        boxes = [_box(found, mask, height, width) for found, mask in zip(objects, masks, strict=True)]
+        return Example(
+            image=image,
+            image_id=int(self.image_ids[i]),
+            masks=masks,
+            boxes=np.array(boxes, np.float32).reshape(-1, 4),
+            labels=np.array([found.label for found in objects], np.int32),
+            crowd=np.array([found.crowd for found in objects], np.bool_),
+        )
+
+    def _drawn(self, i: int, height: int, width: int) -> tuple[list[CocoObject], UInt8[np.ndarray, "n h w"]]:
+        """The objects of image `i` whose mask has a pixel, and these masks."""
+        objects = [CocoObject(*fields) for fields in pickle.loads(self._objects[i])]
+        masks = np.zeros((len(objects), height, width), np.uint8)
+        for mask, found in zip(masks, objects, strict=True):
+            mask[...] = bitmap(found.segmentation, height, width)
+        kept = np.flatnonzero(masks.any(axis=(1, 2)))
+        if len(kept) < len(objects):
+            ids = [found.id for n, found in enumerate(objects) if n not in kept]
+            _log.warning("%s: image id %d: annotation ids %s cover no pixel, left out", self.annotation_file, self.image_ids[i], ids)
+            return [objects[n] for n in kept], masks[kept]
+        return objects, masks
+
+
+def _box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:
+    """(x0, y0, x1, y1) in pixels, clipped to the image."""
+    if found.bbox is None:
+        return np.array(tight_box(mask), np.float32)
+    x, y, w, h = found.bbox
+    return np.clip(np.array([x, y, x + w, y + h], np.float32), 0, np.array([width, height, width, height], np.float32))
