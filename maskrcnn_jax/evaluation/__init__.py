@@ -1,1 +1,18 @@
-"""Room `evaluation`."""
+"""Results -> COCO JSON and metrics; pycocotools does the matching."""
+
+from maskrcnn_jax.evaluation.ground_truth import AnnotatedSource, ExampleSource, ground_truth
+from maskrcnn_jax.evaluation.metrics import Metrics, evaluate
+from maskrcnn_jax.evaluation.results import to_coco, write_results
+from maskrcnn_jax.evaluation.table import class_table, summary_lines
+
+__all__ = [
+    "AnnotatedSource",
+    "ExampleSource",
+    "Metrics",
+    "class_table",
+    "evaluate",
+    "ground_truth",
+    "summary_lines",
+    "to_coco",
+    "write_results",
+]

@@ -1,0 +1,134 @@
+"""A source of examples -> the COCO dataset dict that detections are measured against."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from pycocotools import mask as mask_utils
+
+from maskrcnn_jax.structs import Category, Example
+
+
+@runtime_checkable
+class ExampleSource(Protocol):
+    """What evaluation needs of a source: its examples and its category table."""
+
+    @property
+    def categories(self) -> Sequence[Category]:
+        """The classes, in the order of the model's labels."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def __getitem__(self, i: int) -> Example:
+        """Example `i`."""
+        ...
+
+
+@runtime_checkable
+class AnnotatedSource(Protocol):
+    """A source whose objects stand in a COCO JSON file."""
+
+    annotation_file: str | Path
+    """The file."""
+    image_ids: Sequence[int]
+    """The file's image id of each example."""
+
+
+def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) -> dict[str, Any]:
+    """COCO dataset of the images `indices` of `source`: `images`, `annotations`, `categories`.
+
+    A source with `annotation_file` and `image_ids` is measured against the file's own annotations (their area, polygons and
+    crowds), as official numbers are. Any other source is read example by example, and each mask is run-length encoded before
+    the next image is read.
+
+    Args:
+      source: the examples.
+      indices: which of them, each once; None: all.
+
+    Returns:
+      Images and annotations in the order of `indices`. Annotation ids count from 1 (pycocotools never matches id 0),
+      category ids are the data's own. In a file, a missing iscrowd is 0, a missing area or box is that of the mask, and
+      annotations without a polygon of three points are left out, since nothing can be drawn for them.
+
+    Raises:
+      OSError, json.JSONDecodeError: the file cannot be read.
+    """
+    chosen = range(len(source)) if indices is None else list(indices)
+    if isinstance(source, AnnotatedSource):
+        images, annotations = _from_file(source, chosen)
+    else:
+        images, annotations = _from_examples(source, chosen)
+    return {
+        "info": {},
+        "images": images,
+        "annotations": [{**annotation, "id": i} for i, annotation in enumerate(annotations, 1)],
+        "categories": [{"id": int(category.id), "name": category.name} for category in source.categories],
+    }
+
+
+def _from_file(source: AnnotatedSource, indices: Iterable[int]) -> tuple[list[dict], list[dict]]:
+    content = json.loads(Path(source.annotation_file).read_text(encoding="utf-8"))
+    by_id = {image["id"]: image for image in content["images"]}
+    images = [by_id[int(source.image_ids[i])] for i in indices]
+    objects: dict[int, list[dict]] = {image["id"]: [] for image in images}
+    for annotation in content["annotations"]:
+        if annotation["image_id"] in objects:
+            objects[annotation["image_id"]].append(annotation)
+    complete = (_complete(annotation, image) for image in images for annotation in objects[image["id"]])
+    return images, [annotation for annotation in complete if annotation is not None]
+
+
+def _complete(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, Any] | None:
+    """The annotation with every field pycocotools reads, or None where it draws nothing."""
+    segmentation = annotation["segmentation"]
+    if isinstance(segmentation, list):
+        segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
+        if not segmentation:
+            return None
+    complete = {"iscrowd": 0, **annotation, "segmentation": segmentation}
+    if "area" not in complete or "bbox" not in complete:
+        rle = _encode(segmentation, image)
+        complete = {"area": float(mask_utils.area(rle)), "bbox": mask_utils.toBbox(rle).tolist(), **complete}
+    return complete
+
+
+def _encode(segmentation: Any, image: dict[str, Any]) -> dict[str, Any]:
+    """Polygons, or run lengths as numbers, as a compressed run-length encoding."""
+    if isinstance(segmentation, list):
+        return mask_utils.merge(mask_utils.frPyObjects(segmentation, image["height"], image["width"]))
+    if isinstance(segmentation["counts"], list):
+        return mask_utils.frPyObjects(segmentation, *segmentation["size"])
+    return segmentation
+
+
+def _from_examples(source: ExampleSource, indices: Iterable[int]) -> tuple[list[dict], list[dict]]:
+    images, annotations = [], []
+    for i in indices:
+        example = source[i]
+        height, width = example.image.shape[:2]
+        images.append({"id": int(example.image_id), "height": height, "width": width})
+        annotations += _objects(example, source.categories)
+    return images, annotations
+
+
+def _objects(example: Example, categories: Sequence[Category]) -> list[dict[str, Any]]:
+    objects = []
+    for mask, box, label, crowd in zip(example.masks, example.boxes, example.labels, example.crowd, strict=True):
+        rle = mask_utils.encode(np.asfortranarray(mask, np.uint8))
+        x0, y0, x1, y1 = (float(side) for side in box)
+        objects.append(
+            {
+                "image_id": int(example.image_id),
+                "category_id": int(categories[int(label) - 1].id),
+                "segmentation": {"size": rle["size"], "counts": rle["counts"].decode("ascii")},
+                "area": float(mask_utils.area(rle)),
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "iscrowd": int(crowd),
+            }
+        )
+    return objects

@@ -1,0 +1,40 @@
+"""Metrics -> a table of classes and lines of totals, for people."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from maskrcnn_jax.evaluation.metrics import Metrics
+
+_NAMES = {"bbox": "box", "segm": "mask"}
+
+
+def class_table(ground_truth: dict[str, Any], metrics: Mapping[str, Metrics]) -> Table:
+    """One row a class: name, number of objects, AP of each kind; the last row is the mean over classes with objects.
+
+    Args:
+      ground_truth: the dataset `metrics` were measured on; rows are in the order of its categories.
+      metrics: as `evaluate` returns them.
+
+    Returns:
+      A table for `rich.print`. Crowds are not counted as objects. AP is nan for classes without objects.
+    """
+    objects = Counter(annotation["category_id"] for annotation in ground_truth["annotations"] if not annotation["iscrowd"])
+    table = Table("class")
+    for title in ("objects", *(f"{_NAMES[kind]} AP" for kind in metrics)):
+        table.add_column(title, justify="right")
+    for category in ground_truth["categories"]:
+        numbers = [f"{found.per_class[category['id']]:.3f}" for found in metrics.values()]
+        table.add_row(category["name"], str(objects[category["id"]]), *numbers)
+    table.add_section()
+    table.add_row("all", str(objects.total()), *(f"{found.stats['AP']:.3f}" for found in metrics.values()), style="bold")
+    return table
+
+
+def summary_lines(metrics: Mapping[str, Metrics]) -> list[str]:
+    """One line a kind with COCO's twelve numbers, such as `mask  AP 0.320  AP50 0.562 ...`."""
+    return [
+        f"{_NAMES[kind]:<4}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.stats.items()) for kind, found in metrics.items()
+    ]

@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pytest
+from pycocotools import mask as mask_utils
+from rich.console import Console
+
+from maskrcnn_jax.evaluation import Metrics, class_table, summary_lines, to_coco, write_results
+from maskrcnn_jax.structs import Category, Result
+
+# pycocotools 2.0.11 decodes into arrays whose __array__ is of NumPy 1.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+CATEGORIES = (Category(17, "cat"), Category(90, "toothbrush"))
+
+
+def result(count):
+    mask = np.zeros((6, 8), np.uint8)
+    mask[1:4, 2:7] = 1
+    return Result(
+        boxes=np.array([[2, 1, 7.25, 4]] * count, np.float32).reshape(-1, 4),
+        scores=np.full(count, 0.75, np.float32),
+        labels=np.full(count, 2, np.int32),
+        masks=[mask_utils.encode(np.asfortranarray(mask))] * count,
+        size=(6, 8),
+    )
+
+
+def test_entries_have_the_datas_ids_and_corner_with_size():
+    (entry,) = to_coco(result(1), np.int64(42), CATEGORIES)
+    assert entry.pop("segmentation") == {"size": [6, 8], "counts": result(1).masks[0]["counts"].decode()}
+    assert entry == {"image_id": 42, "category_id": 90, "bbox": [2.0, 1.0, 5.25, 3.0], "score": 0.75}
+    assert type(entry["image_id"]) is int
+
+
+def test_a_result_without_detections_has_no_entries():
+    assert to_coco(result(0), 42, CATEGORIES) == []
+
+
+def test_written_results_read_back_with_their_masks(tmp_path):
+    entries = to_coco(result(2), 42, CATEGORIES)
+    write_results(tmp_path / "results.json", entries)
+    read = json.loads((tmp_path / "results.json").read_text())
+    assert read == entries
+    assert mask_utils.decode(read[0]["segmentation"])[1:4, 2:7].all()
+
+
+def test_writing_into_a_missing_folder_names_it(tmp_path):
+    with pytest.raises(OSError) as error:
+        write_results(tmp_path / "absent" / "results.json", [])
+    assert "absent" in str(error.value)
+
+
+def metrics(ap, cat):
+    return Metrics({"AP": ap, "AP50": 0.5}, {17: cat, 90: float("nan")})
+
+
+def test_table_has_a_row_a_class_and_the_mean():
+    truth = {
+        "categories": [{"id": 90, "name": "toothbrush"}, {"id": 17, "name": "cat"}],
+        "annotations": [{"category_id": 17, "iscrowd": 0}, {"category_id": 17, "iscrowd": 0}, {"category_id": 17, "iscrowd": 1}],
+    }
+    table = class_table(truth, {"bbox": metrics(0.25, 0.25), "segm": metrics(0.125, 0.1234)})
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in captured.get().splitlines() if line.startswith("│")]
+    assert [column.header for column in table.columns] == ["class", "objects", "box AP", "mask AP"]
+    assert rows == [["toothbrush", "0", "nan", "nan"], ["cat", "2", "0.250", "0.123"], ["all", "2", "0.250", "0.125"]]
+
+
+def test_summary_has_a_line_a_kind():
+    assert summary_lines({"bbox": metrics(0.0, 0.0), "segm": metrics(0.125, 0.1)}) == [
+        "box   AP 0.000  AP50 0.500",
+        "mask  AP 0.125  AP50 0.500",
+    ]
