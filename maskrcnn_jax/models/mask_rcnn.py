@@ -1,0 +1,225 @@
+"""Mask R-CNN: the one place where stages and modules meet."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, Key, UInt8
+
+from maskrcnn_jax import ops, stages
+from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.models.losses import mask_losses, of_label, roi_losses, rpn_losses
+from maskrcnn_jax.models.per_image import per_image
+from maskrcnn_jax.models.traces import Features, Losses, Trace, TrainTrace, Variables
+from maskrcnn_jax.nn import STAGES, BoxHead, Fpn, MaskHead, ResNet, RpnHead, trunk_channels
+from maskrcnn_jax.structs import AnchorSamples, Batch, Detections, Instances, Proposals, RoiSamples
+
+POOLED_LEVELS = 4  # RoIs are read from P2 ... P5; P6 is the RPN's alone
+
+
+def init(key: Key[Array, ""], config: ModelConfig) -> Variables:
+    """Random variables of the model; no shape depends on the canvas, so tiny inputs are traced."""
+    pool, channels = config.pool, config.fpn.channels
+    trunk = trunk_channels(config.backbone)
+    inputs = {
+        "backbone": jnp.zeros((1, 32, 32, 3)),
+        "fpn": [jnp.zeros((1, side, side, c)) for side, c in zip((8, 4, 2, 1), trunk, strict=True)],
+        "rpn_head": [jnp.zeros((1, 1, 1, channels))],
+        "box_head": jnp.zeros((1, pool.box_size, pool.box_size, channels)),
+        "mask_head": jnp.zeros((1, pool.mask_size, pool.mask_size, channels)),
+    }
+    variables: Variables = {"params": {}, "batch_stats": {}}
+    for (name, x), own in zip(inputs.items(), jax.random.split(key, len(inputs)), strict=True):
+        for collection, values in _module(name, config).init(own, x).items():
+            variables[collection][name] = values
+    return variables
+
+
+def trace(variables: Variables, images: UInt8[Array, "b h w 3"], sizes: Int[Array, "b 2"], config: ModelConfig, mesh: Mesh) -> Trace:
+    """Walk through inference.
+
+    Args:
+      variables: as `init` gives them.
+      images: RGB canvases, zero outside the image proper.
+      sizes: (height, width) of the image proper, canvas pixels.
+      config: the model.
+      mesh: devices that the batch is spread over, axis `data`.
+    """
+    features = _features(variables, images, sizes, config, mesh)
+    top_k = (config.propose.pre_nms_top_k_test, config.propose.post_nms_top_k_test)
+    image_sizes = sizes.astype(jnp.float32)
+
+    def propose(size: Array, objectness: Any, deltas: Any) -> Proposals:
+        return _propose(features.anchors, size, objectness, deltas, top_k, config)
+
+    def detect(logits: Array, deltas: Array, proposals: Proposals, size: Array) -> Detections:
+        return stages.detect(logits, deltas, proposals, size, config.detect)
+
+    proposals = per_image(propose, mesh, image_sizes, features.objectness, features.deltas)
+    box_features = _pool(features, proposals.boxes, config.pool.box_size, config, mesh)
+    class_logits, box_deltas = _on_rois("box_head", variables, box_features, config)
+    detections = per_image(detect, mesh, class_logits, box_deltas, proposals, image_sizes)
+    mask_features = _pool(features, detections.boxes, config.pool.mask_size, config, mesh)
+    mask_logits = _on_rois("mask_head", variables, mask_features, config)
+    masks = jax.nn.sigmoid(of_label(jnp.moveaxis(mask_logits, -1, 2), detections.labels))
+    detections = detections._replace(masks=jnp.where(detections.valid[:, :, None, None], masks, 0))
+    return Trace(features, proposals, box_features, class_logits, box_deltas, mask_features, mask_logits, detections)
+
+
+def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config: ModelConfig, mesh: Mesh) -> TrainTrace:
+    """Walk through training up to the losses.
+
+    Args:
+      variables: as `init` gives them.
+      batch: what one step reads.
+      key: of this step; image i of the global batch uses fold_in(key, i).
+      config: the model.
+      mesh: devices that the batch is spread over, axis `data`.
+    """
+    features = _features(variables, batch.image, batch.sizes, config, mesh)
+    top_k = (config.propose.pre_nms_top_k_train, config.propose.post_nms_top_k_train)
+    image_sizes = batch.sizes.astype(jnp.float32)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(batch.image.shape[0]))
+
+    def sample_anchors(key: Array, size: Array, instances: Instances) -> AnchorSamples:
+        anchors = jnp.concatenate(features.anchors)
+        usable = stages.usable_anchors(anchors, size, config.anchors)
+        priority = jax.random.uniform(jax.random.fold_in(key, 0), usable.shape)
+        return stages.assign_anchors(anchors, usable, instances, priority, config.assign)
+
+    def propose(size: Array, objectness: Any, deltas: Any) -> Proposals:
+        return _propose(features.anchors, size, objectness, deltas, top_k, config)
+
+    def sample_rois(key: Array, proposals: Proposals, instances: Instances) -> RoiSamples:
+        candidates = proposals.valid.shape[0] + instances.valid.shape[0]
+        priority = jax.random.uniform(jax.random.fold_in(key, 1), (candidates,))
+        return stages.assign_rois(proposals, instances, priority, config.assign)
+
+    anchor_samples = per_image(sample_anchors, mesh, keys, image_sizes, batch.instances)
+    proposals = per_image(propose, mesh, image_sizes, features.objectness, features.deltas)
+    rois = per_image(sample_rois, mesh, keys, proposals, batch.instances)
+    mask_rois = RoiSamples(*(x[:, : config.assign.roi_max_positives] for x in rois))
+
+    box_features = _pool(features, rois.boxes, config.pool.box_size, config, mesh)
+    class_logits, box_deltas = _on_rois("box_head", variables, box_features, config)
+    mask_features = _pool(features, mask_rois.boxes, config.pool.mask_size, config, mesh)
+    mask_logits = _on_rois("mask_head", variables, mask_features, config)
+    targets = per_image(lambda *args: _mask_targets(*args, config), mesh, batch.instances, mask_rois, image_sizes)
+    losses = (
+        rpn_losses(features, anchor_samples, config)
+        | roi_losses(class_logits, box_deltas, rois, config)
+        | mask_losses(mask_logits, targets, mask_rois)
+    )
+    return TrainTrace(
+        features=features,
+        anchor_samples=anchor_samples,
+        proposals=proposals,
+        roi_samples=rois,
+        box_features=box_features,
+        class_logits=class_logits,
+        box_deltas=box_deltas,
+        mask_features=mask_features,
+        mask_logits=mask_logits,
+        mask_targets=targets,
+        losses=losses,
+        batch_stats=variables["batch_stats"],
+    )
+
+
+def losses(variables: Variables, batch: Batch, key: Key[Array, ""], config: ModelConfig, mesh: Mesh) -> tuple[Losses, Any]:
+    """The five losses, each a Ratio over the whole batch, and the batch statistics after this step; arguments as in `trace_train`."""
+    walk = trace_train(variables, batch, key, config, mesh)
+    return walk.losses, walk.batch_stats
+
+
+def predict(variables: Variables, images: UInt8[Array, "b h w 3"], sizes: Int[Array, "b 2"], config: ModelConfig, mesh: Mesh) -> Detections:
+    """Detections with masks, in canvas pixels; arguments as in `trace`."""
+    return trace(variables, images, sizes, config, mesh).detections
+
+
+def is_frozen(path: tuple[str, ...], config: ModelConfig) -> bool:
+    """Whether the parameter at `path`, (module, layer, ...), is not trained."""
+    return path[0] == "backbone" and path[1].split("_")[0] in STAGES[: config.backbone.frozen_stages]
+
+
+def _module(name: str, config: ModelConfig) -> nn.Module:
+    classes = config.num_classes + 1
+    match name:
+        case "backbone":
+            return ResNet(config.backbone)
+        case "fpn":
+            return Fpn(config.fpn)
+        case "rpn_head":
+            return RpnHead(config.rpn_head, len(config.anchors.ratios))
+        case "box_head":
+            return BoxHead(config.box_head, classes)
+        case _:
+            return MaskHead(config.mask_head, classes)
+
+
+def _apply(name: str, variables: Variables, x: Any, config: ModelConfig) -> Any:
+    own = {collection: modules[name] for collection, modules in variables.items() if name in modules}
+    return _module(name, config).apply(own, x)
+
+
+def _on_rois(name: str, variables: Variables, features: Float[Array, "b r q q c"], config: ModelConfig) -> Any:
+    """A head applied to the RoIs of all images at once."""
+    b, r = features.shape[:2]
+    outputs = _apply(name, variables, features.reshape(b * r, *features.shape[2:]), config)
+    return jax.tree.map(lambda x: x.reshape(b, r, *x.shape[1:]), outputs)
+
+
+def _features(variables: Variables, images: Array, sizes: Array, config: ModelConfig, mesh: Mesh) -> Features:
+    def normalise(image: Array, size: Array) -> Array:
+        reverse = config.input.channel_order == "bgr"
+        return ops.normalise(image, size, mean=config.input.mean, std=config.input.std, reverse_channels=reverse)
+
+    normalised = per_image(normalise, mesh, images, sizes)
+    backbone = _apply("backbone", variables, normalised, config)
+    pyramid = _apply("fpn", variables, backbone, config)
+    objectness, deltas = _apply("rpn_head", variables, pyramid, config)
+    grids = [(level.shape[1], level.shape[2]) for level in pyramid]
+    anchors = stages.pyramid_anchors((images.shape[1], images.shape[2]), grids, config.anchors)
+    return Features(normalised, backbone, pyramid, objectness, deltas, anchors)
+
+
+def _propose(anchors: Any, size: Array, objectness: Any, deltas: Any, top_k: tuple[int, int], config: ModelConfig) -> Proposals:
+    usable = [stages.usable_anchors(level, size, config.anchors) for level in anchors]
+    return stages.propose(
+        objectness, deltas, anchors, usable, size, config.propose, pre_nms_top_k=top_k[0], post_nms_top_k=top_k[1]
+    )
+
+
+def _pool(features: Features, boxes: Float[Array, "b r 4"], size: int, config: ModelConfig, mesh: Mesh) -> Float[Array, "b r q q c"]:
+    pool = config.pool
+    strides = [float(2 ** (stages.FINEST + i)) for i in range(POOLED_LEVELS)]
+
+    def of_image(boxes: Array, *pyramid: Array) -> Array:
+        levels = ops.roi_levels(
+            boxes,
+            levels=POOLED_LEVELS,
+            finest=stages.FINEST,
+            canonical_size=pool.canonical_size,
+            canonical_level=pool.canonical_level,
+            epsilon=pool.level_epsilon,
+            epsilon_at=pool.level_epsilon_at,
+        )
+        return ops.roi_align(pyramid, boxes, levels, strides=strides, size=size, samples=pool.samples, aligned=pool.aligned)
+
+    return per_image(of_image, mesh, boxes, *features.pyramid[:POOLED_LEVELS])
+
+
+def _mask_targets(instances: Instances, rois: RoiSamples, size: Array, config: ModelConfig) -> Float[Array, "s m m"]:
+    coverage = ops.mask_targets(
+        instances.masks,
+        instances.mask_frames,
+        rois.boxes,
+        rois.gt_indices,
+        size,
+        size=2 * config.pool.mask_size,
+        samples=config.pool.samples,
+        aligned=config.loss.mask_target_aligned,
+    )
+    return (coverage >= 0.5).astype(coverage.dtype) if config.loss.mask_target == "binary" else coverage

@@ -1,0 +1,31 @@
+"""The mask head."""
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from maskrcnn_jax.config import MaskHeadConfig
+from maskrcnn_jax.nn.norm import ConvNorm
+
+_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
+
+
+class MaskHead(nn.Module):
+    """3x3 convolutions, a 2x2 deconvolution of stride 2, and a 1x1 output a class.
+
+    num_classes: classes with background, k.
+
+    Source: He et al. 2017, figure 4, right.
+    """
+
+    config: MaskHeadConfig
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "n q q c"]) -> Float[Array, "n 2*q 2*q _k"]:
+        """Mask logits, twice the features' resolution; one map for all classes where class-agnostic."""
+        config, x = self.config, features
+        for i in range(config.convs):
+            x = nn.relu(ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x))
+        x = nn.ConvTranspose(config.channels, (2, 2), strides=(2, 2), padding="VALID", kernel_init=_init, name="deconv")(x)
+        outputs = 1 if config.class_agnostic else self.num_classes
+        return nn.Conv(outputs, (1, 1), kernel_init=_init, name="masks")(nn.relu(x))

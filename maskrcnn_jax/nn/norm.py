@@ -1,0 +1,63 @@
+"""Normalisation layers, and the one place that chooses among them."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from maskrcnn_jax.config import Norm
+
+GROUPS = 32
+
+
+class FrozenBatchNorm(nn.Module):
+    """(x - mean) / sqrt(var + epsilon) * scale + bias with all four constant.
+
+    They live in the collection `batch_stats`, so no optimizer ever sees them.
+    """
+
+    epsilon: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*n c"]) -> Float[Array, "*n c"]:
+        """Normalise each channel."""
+        shape = (x.shape[-1],)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape).value
+        var = self.variable("batch_stats", "var", jnp.ones, shape).value
+        scale = self.variable("batch_stats", "scale", jnp.ones, shape).value
+        bias = self.variable("batch_stats", "bias", jnp.zeros, shape).value
+        gain = scale / jnp.sqrt(var + self.epsilon)
+        row = (1,) * (x.ndim - 1) + shape
+        return x * gain.reshape(row) + (bias - mean * gain).reshape(row)
+
+
+class ConvNorm(nn.Module):
+    """A convolution and its normalisation; with a norm the convolution has no bias.
+
+    Padding is (k - 1) / 2 on each side, as PyTorch has it, so that strided layers see the same cells.
+    """
+
+    channels: int
+    kernel: int
+    norm: Norm
+    epsilon: float
+    stride: int = 1
+    init: nn.initializers.Initializer = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n _h _w d"]:
+        """Convolve and normalise."""
+        pad = (self.kernel - 1) // 2
+        x = nn.Conv(
+            self.channels,
+            (self.kernel, self.kernel),
+            strides=self.stride,
+            padding=((pad, pad), (pad, pad)),
+            use_bias=self.norm == "none",
+            kernel_init=self.init,
+            name="conv",
+        )(x)
+        if self.norm == "frozen_bn":
+            return FrozenBatchNorm(self.epsilon, name="norm")(x)
+        if self.norm == "group_norm":
+            return nn.GroupNorm(num_groups=GROUPS, epsilon=self.epsilon, name="norm")(x)
+        return x
