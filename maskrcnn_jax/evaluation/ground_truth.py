@@ -35,7 +35,7 @@ class AnnotatedSource(Protocol):
 
     annotation_file: str | Path
     """The file."""
-    image_ids: Sequence[int]
+    image_ids: Sequence[int] | np.ndarray
     """The file's image id of each example."""
 
 
@@ -52,8 +52,8 @@ def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) ->
 
     Returns:
       Images and annotations in the order of `indices`. Annotation ids count from 1 (pycocotools never matches id 0),
-      category ids are the data's own. In a file, a missing iscrowd is 0, a missing area or box is that of the mask, and
-      annotations without a polygon of three points are left out, since nothing can be drawn for them.
+      category ids are the data's own. In a file, a missing iscrowd is 0, and a missing area or box is that of the mask;
+      objects without a pixel stay, as in official numbers.
 
     Raises:
       OSError, json.JSONDecodeError: the file cannot be read.
@@ -79,21 +79,16 @@ def _from_file(source: AnnotatedSource, indices: Iterable[int]) -> tuple[list[di
     for annotation in content["annotations"]:
         if annotation["image_id"] in objects:
             objects[annotation["image_id"]].append(annotation)
-    complete = (_complete(annotation, image) for image in images for annotation in objects[image["id"]])
-    return images, [annotation for annotation in complete if annotation is not None]
+    return images, [_complete(annotation, image) for image in images for annotation in objects[image["id"]]]
 
 
-def _complete(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, Any] | None:
-    """The annotation with every field pycocotools reads, or None where it draws nothing."""
-    segmentation = annotation["segmentation"]
-    if isinstance(segmentation, list):
-        segmentation = [polygon for polygon in segmentation if len(polygon) >= 6]
-        if not segmentation:
-            return None
-    complete = {"iscrowd": 0, **annotation, "segmentation": segmentation}
-    if "area" not in complete or "bbox" not in complete:
-        rle = _encode(segmentation, image)
-        complete = {"area": float(mask_utils.area(rle)), "bbox": mask_utils.toBbox(rle).tolist(), **complete}
+def _complete(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:
+    """The annotation with every field pycocotools reads."""
+    complete = {"iscrowd": 0, **annotation}
+    if annotation.get("area") is None or annotation.get("bbox") is None:
+        rle = _encode(annotation["segmentation"], image)
+        own = {"area": float(mask_utils.area(rle)), "bbox": mask_utils.toBbox(rle).tolist()}
+        complete |= {key: value for key, value in own.items() if annotation.get(key) is None}
     return complete
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
+from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.evaluation import evaluate, ground_truth, to_coco
 from maskrcnn_jax.structs import Category, Example, Result
 
@@ -144,17 +145,29 @@ def test_missing_fields_of_a_file_are_filled_from_the_mask(tmp_path):
     (only,) = truth["annotations"]
     assert (only["area"], only["bbox"], only["iscrowd"], only["id"]) == (170.0, [2.0, 3.0, 10.0, 17.0], 0, 1)
 
-    official = annotation(segmentation=segmentation, area=1.5, iscrowd=0)
+    official = annotation(segmentation=segmentation, area=1.5, iscrowd=0, bbox=None)
     (only,) = ground_truth(Filed(tmp_path / "a.json", content(official)))["annotations"]
     assert (only["area"], only["bbox"]) == (1.5, [2.0, 3.0, 10.0, 17.0])
 
 
-def test_annotations_that_draw_nothing_are_left_out(tmp_path):
-    triangle = [0, 0, 9, 0, 9, 9]
-    nothing = [annotation(segmentation=s) for s in ([], [[]], [[1, 1, 5, 5]])]
-    truth = ground_truth(Filed(tmp_path / "a.json", content(*nothing, annotation(segmentation=[[1, 1, 5, 5], triangle]))))
-    (only,) = truth["annotations"]
-    assert only["segmentation"] == [triangle]
+def test_the_packages_own_coco_source_gives_the_same_with_and_without_its_file(shared_data):
+    coco = CocoSource(shared_data / "nuclei" / "instances_val.json", shared_data / "nuclei" / "images")
+
+    class Bare:
+        categories = coco.categories
+
+        def __len__(self):
+            return len(coco)
+
+        def __getitem__(self, i):
+            return coco[i]
+
+    some = range(3, 9)
+    filed, bare = ground_truth(coco, some), ground_truth(Bare(), some)
+    assert [image["id"] for image in filed["images"]] == [image["id"] for image in bare["images"]]
+    assert len(filed["annotations"]) > 100
+    for a, b in zip(filed["annotations"], bare["annotations"], strict=True):
+        assert {key: a[key] for key in b} == b
 
 
 def test_official_annotations_of_coco_measure_themselves_as_perfect(shared_data):
