@@ -120,7 +120,7 @@ def _objects(
     for row in rows:
         image_id = row.get("image_id")
         try:
-            if image_id not in sizes:
+            if type(image_id) is not int or image_id not in sizes:
                 raise DataError("no image has this id; add the image, or remove the annotation")
             found = _object(row, labels, sizes[image_id])
         except DataError as error:
@@ -136,21 +136,21 @@ def _objects(
 
 def _object(row: dict[str, Any], labels: dict[int, int], size: Size) -> CocoObject | None:
     """One annotation, or None where it can cover no pixel."""
-    label = labels.get(row.get("category_id"))  # type: ignore[arg-type]
-    if label is None:
-        raise DataError(f"unknown category id {row.get('category_id')!r}; add it to `categories`, or correct it")
+    category_id = row.get("category_id")
+    if type(category_id) is not int or category_id not in labels:
+        raise DataError(f"unknown category id {category_id!r}; add it to `categories`, or correct it")
     if row.get("iscrowd", 0) not in (0, 1):
         raise DataError(f"iscrowd is {row['iscrowd']!r}; write 0 or 1")
     bbox = _bbox(row.get("bbox"), size)
     if not covers_pixels(row.get("segmentation"), *size):
         return None
-    return CocoObject(row["id"], label, bool(row.get("iscrowd", 0)), bbox, row["segmentation"])
+    return CocoObject(row["id"], labels[category_id], bool(row.get("iscrowd", 0)), bbox, row["segmentation"])
 
 
 def _bbox(bbox: Any, size: Size) -> tuple[float, float, float, float] | None:
     if bbox is None:
         return None
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in bbox):
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, (int, float)) and abs(v) < math.inf for v in bbox):
         raise DataError(f"bbox {bbox!r:.80} is not [x, y, width, height] of finite numbers; correct it, or leave it out")
     x, y, width, height = bbox
     if width < 0 or height < 0 or x > size[1] or y > size[0] or x + width < 0 or y + height < 0:

@@ -1,7 +1,7 @@
 """COCO's segmentations: what can be checked without drawing them, and their bitmaps.
 
 A segmentation is a list of polygons [x, y, x, y, ...] in pixels, or a run-length encoding {"size": [h, w], "counts": runs down the
-columns, zeros first}, `counts` being a list of integers or COCO's compressed text. pycocotools draws them, in C and without checks.
+columns, zeros first}, `counts` being a list of integers or COCO's compressed text. pycocotools draws polygons, in C and without checks.
 """
 
 import math
@@ -39,18 +39,23 @@ def covers_pixels(segmentation: Any, height: int, width: int) -> bool:
 
 
 def bitmap(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray, "h w"]:
-    """Bitmap, 0 or 1, of a segmentation that `covers_pixels` has checked; several polygons make their union."""
-    if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str):
-        return coco_mask.decode(segmentation)
-    encoded = coco_mask.frPyObjects(segmentation, height, width)
-    return coco_mask.decode(coco_mask.merge(encoded) if isinstance(encoded, list) else encoded)
+    """Bitmap, 0 or 1, of a segmentation that `covers_pixels` has checked; several polygons make their union.
+
+    Polygons are drawn by pycocotools. Runs are unrolled here: its decoder warns under NumPy 2 and trusts their lengths.
+    """
+    if isinstance(segmentation, list):
+        segmentation = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    counts = segmentation["counts"]
+    runs = _integers(counts) if isinstance(counts, list) else _decompressed(counts)
+    ones = np.repeat((np.arange(len(runs)) % 2).astype(np.uint8), runs)
+    return ones.reshape(width, height).T
 
 
 def _polygon_box(polygon: Any, height: int, width: int) -> tuple[float, float, float, float]:
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
         raise DataError(f"polygon {polygon!r:.60} is not [x, y, x, y, ...] of at least 3 points; correct or remove it")
     try:
-        finite = math.isfinite(sum(polygon))
+        finite = abs(sum(polygon)) < math.inf
     except TypeError:
         finite = False
     if not finite:
@@ -66,7 +71,7 @@ def _polygon_box(polygon: Any, height: int, width: int) -> tuple[float, float, f
 
 
 def _runs(rle: dict[str, Any], height: int, width: int) -> Int[np.ndarray, "n"]:
-    """Lengths of the runs, checked: pycocotools writes beyond its buffer where they exceed the image."""
+    """Lengths of the runs, checked."""
     if rle.get("size") != [height, width]:
         raise DataError(
             f"RLE of size {rle.get('size')}, the image is {[height, width]} (height, width); encode the mask at the image's size"
@@ -76,7 +81,7 @@ def _runs(rle: dict[str, Any], height: int, width: int) -> Int[np.ndarray, "n"]:
         runs = _decompressed(counts) if isinstance(counts, str) else _integers(counts)
     except (ValueError, TypeError, OverflowError):
         raise DataError("RLE counts are neither integers nor COCO's compressed text; encode the mask with pycocotools") from None
-    if (runs < 0).any() or runs.sum() != height * width:
+    if ((runs < 0) | (runs > height * width)).any() or runs.sum() != height * width:
         raise DataError(f"RLE counts sum to {runs.sum()}, the image has {height} x {width} pixels; encode the mask at the image's size")
     return runs
 
@@ -87,13 +92,13 @@ def _integers(counts: Any) -> Int[np.ndarray, "n"]:
     return np.array(counts, np.int64)
 
 
-def _decompressed(text: str) -> Int[np.ndarray, "n"]:
+def _decompressed(text: str | bytes) -> Int[np.ndarray, "n"]:
     """Runs of COCO's compressed text.
 
     Each character less 48 holds 5 bits, low ones first; bit 5 says that more follow, bit 4 of the last is the sign. From the
     fourth value on, what is stored is the difference to the run two before.
     """
-    code = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    code = np.frombuffer(text.encode("ascii") if isinstance(text, str) else text, np.uint8).astype(np.int64) - 48
     last = (code & 32) == 0
     if not code.size or code.min() < 0 or code.max() > 63 or not last[-1]:
         raise ValueError
