@@ -21,7 +21,10 @@ _AHEAD = 4  # whole batches kept ready; one of COCO's takes 80 MB
 
 @dataclass(frozen=True)
 class BatchOfStep:
-    """Step -> Batch, a pure function: example `i` of the batch gets the generator (seed, step, i)."""
+    """Step -> Batch, a pure function: example `i` of the batch gets the generator (seed, step, i + 1).
+
+    NumPy ignores trailing zeros of a seed: (seed, step, 0) would be the plan's generator of epoch `step`.
+    """
 
     source: Source
     plan: Plan
@@ -37,7 +40,9 @@ class BatchOfStep:
         """
         canvas, indices = self.plan(int(step))
         examples = [
-            train_transform(self.source[int(index)], np.random.default_rng((self.seed, int(step), i)), self.input_config, self.data_config)
+            train_transform(
+                self.source[int(index)], np.random.default_rng((self.seed, int(step), i + 1)), self.input_config, self.data_config
+            )
             for i, index in enumerate(indices)
         ]
         return make_batch(examples, canvas, max_objects=self.data_config.max_objects, mask_crop=self.data_config.mask_crop)
