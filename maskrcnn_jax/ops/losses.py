@@ -56,4 +56,5 @@ def masked_ratio(values: Float[Array, "*n"], mask: Bool[Array, "*n"], denominato
 
 def ratio_value(ratio: Ratio) -> Float[Array, ""]:
     """The quotient, and 0 where the denominator is 0."""
-    return ratio.numerator / jnp.maximum(ratio.denominator, 1)
+    positive = ratio.denominator > 0
+    return jnp.where(positive, ratio.numerator / jnp.where(positive, ratio.denominator, 1), 0)

@@ -21,12 +21,13 @@ def mask_targets(
 ) -> Float[Array, "r {size} {size}"]:
     """Coverage, 0 ... 1, of each RoI's ground truth mask in each cell of the mask head's output.
 
-    RoIAlign of the bitmap on the canvas, computed from the grid: coordinates are clamped to the image proper as RoIAlign
-    does at a map's border, then looked up in the grid, which is surrounded by zeros.
+    RoIAlign of the bitmap on the image proper, computed from the grid: coordinates are clamped to the image as RoIAlign
+    does at a map's border (points more than one pixel outside read 0), then looked up in the grid, which is surrounded by
+    zeros. Where the grid's cells are pixels the two are equal.
 
     Args:
       masks: 255 inside, 0 outside.
-      frames: box each grid covers, canvas pixels.
+      frames: box each grid covers, canvas pixels; a frame without area (padding) reads 0.
       boxes: RoIs, canvas pixels.
       gt_indices: the ground truth of each RoI.
       image_size: (height, width) of the image proper, canvas pixels.
@@ -39,11 +40,13 @@ def mask_targets(
         start, end = boxes[:, axis], boxes[:, axis + 2]
         side = end - start if aligned else jnp.maximum(end - start, 1)
         position = bin_positions(start if aligned else start + 0.5, side, size, samples)
+        inside = (position >= -0.5) & (position <= image_size[1 - axis] + 0.5)
         position = jnp.clip(position, 0.5, image_size[1 - axis] - 0.5)
         origin, limit = frames[gt_indices, axis], frames[gt_indices, axis + 2]
         cell = ((limit - origin) / cells)[:, None, None]
         taps, weights = taps_or_zero((position - origin[:, None, None]) / cell - 0.5, cells)
-        index.append((taps.reshape(-1, size, 2 * samples), weights.reshape(-1, size, 2 * samples) / samples))
+        weights = weights * inside[..., None].astype(weights.dtype) / samples
+        index.append((taps.reshape(-1, size, 2 * samples), weights.reshape(-1, size, 2 * samples)))
     (y, wy), (x, wx) = index
     values = masks[gt_indices[:, None, None, None, None], y[:, :, :, None, None], x[:, None, None, :, :]]
     return jnp.sum(values.astype(wy.dtype) * wy[:, :, :, None, None] * wx[:, None, None, :, :], axis=(2, 4)) / 255
@@ -57,11 +60,11 @@ def paste_masks(
     width: int,
     kind: Literal["continuous", "expanded"],
 ) -> Float[Array, "d {height} {width}"]:
-    """Probability of each object at each pixel of the image, 0 outside its box.
+    """Probability of each object at each pixel of the image; half a cell outside its frame it has faded to 0.
 
     Args:
       masks: probability in each cell.
-      frames: box each grid covers, pixels of the image to paste into.
+      frames: box each grid covers, pixels of the image to paste into; padding rows may hold any finite box.
       height: rows of that image.
       width: columns of that image.
       kind: continuous: sampled at pixel centres, zeros around the grid. expanded: the grid gets a ring of zeros, the
@@ -77,7 +80,8 @@ def paste_masks(
         weigh = _continuous_weights
     rows = weigh(frames[:, 1], frames[:, 3], height, cells)
     columns = weigh(frames[:, 0], frames[:, 2], width, cells)
-    return jnp.einsum("dhi,dij,dwj->dhw", rows, masks, columns)
+    # Accelerators would otherwise round the factors to 8 or 11 bits and move mask borders.
+    return jnp.einsum("dhi,dij,dwj->dhw", rows, masks, columns, precision="highest")
 
 
 def _continuous_weights(start: Float[Array, "d"], end: Float[Array, "d"], pixels: int, cells: int) -> Float[Array, "d n m"]:

@@ -7,9 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 from maskrcnn_jax.ops.iou import pairwise_iou
 
 
-def suppress(
-    boxes: Float[Array, "n 4"], valid: Bool[Array, "n"], groups: Int[Array, "n"], *, iou_threshold: float
-) -> Bool[Array, "n"]:
+def suppress(boxes: Float[Array, "n 4"], valid: Bool[Array, "n"], groups: Int[Array, "n"], *, iou_threshold: float) -> Bool[Array, "n"]:
     """Which of the boxes, best first, greedy NMS keeps.
 
     Greedy NMS is the one solution of `keep[i] = valid[i] and no kept j < i of the same group overlaps i`. Iterating that

@@ -59,7 +59,7 @@ def roi_align(
 
     Args:
       pyramid: feature maps of one image, finest first.
-      boxes: RoIs in canvas pixels.
+      boxes: RoIs in canvas pixels; padding rows may hold any finite box.
       levels: index into `pyramid` of each RoI.
       strides: canvas pixels a cell, one a level.
       size: bins a side.
