@@ -1,1 +1,7 @@
-"""Room `visualize`."""
+"""Arrays -> pictures."""
+
+from maskrcnn_jax.visualize.draw import draw, draw_example, example_as_result
+from maskrcnn_jax.visualize.grid import compare, grid
+from maskrcnn_jax.visualize.picture import save
+
+__all__ = ["compare", "draw", "draw_example", "example_as_result", "grid", "save"]
