@@ -28,6 +28,6 @@ def normalise(
         raise ValueError(f"std must be positive; got {std}")
     values = (image[..., ::-1] if reverse_channels else image).astype(jnp.float32)
     values = (values - jnp.asarray(mean, values.dtype)[None, None, :]) / jnp.asarray(std, values.dtype)[None, None, :]
-    rows = jnp.arange(image.shape[0]) < size[0]
-    columns = jnp.arange(image.shape[1]) < size[1]
+    rows = jnp.arange(image.shape[0], dtype=size.dtype) < size[0]
+    columns = jnp.arange(image.shape[1], dtype=size.dtype) < size[1]
     return jnp.where(rows[:, None, None] & columns[None, :, None], values, 0)

@@ -8,13 +8,13 @@ from maskrcnn_jax.structs import Ratio
 
 
 def binary_cross_entropy(logits: Float[Array, "*n"], targets: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """-t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), in the form that never overflows.
+    """-t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)), without overflow, and with the right gradient at 0.
 
     Args:
       logits: x.
       targets: t, probabilities in [0, 1].
     """
-    return jnp.maximum(logits, 0) - logits * targets + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+    return -targets * jax.nn.log_sigmoid(logits) - (1 - targets) * jax.nn.log_sigmoid(-logits)
 
 
 def cross_entropy(logits: Float[Array, "*n k"], labels: Int[Array, "*n"]) -> Float[Array, "*n"]:
