@@ -20,6 +20,7 @@ from maskrcnn_jax.config.model import (
     ProposeConfig,
     RpnHeadConfig,
 )
+from maskrcnn_jax.config.packed import load_experiment
 
 __all__ = [
     "AnchorConfig",
@@ -44,5 +45,6 @@ __all__ = [
     "RpnHeadConfig",
     "TrainConfig",
     "from_dict",
+    "load_experiment",
     "to_dict",
 ]

@@ -50,14 +50,14 @@ class DataConfig:
 class OptimizerConfig:
     """How parameters move."""
 
-    kind: Literal["sgd"] = "sgd"
-    """sgd: stochastic gradient descent with momentum."""
+    kind: Literal["sgd", "adamw"] = "sgd"
+    """sgd: stochastic gradient descent with momentum. adamw: Adam with decoupled weight decay."""
     learning_rate: float = 0.02
     """Peak learning rate."""
     momentum: float = 0.9
-    """Momentum of sgd."""
+    """Momentum of sgd; decay of the first moment of adamw."""
     weight_decay: float = 1e-4
-    """L2 penalty, added to the gradient."""
+    """L2 penalty added to the gradient (sgd), or share of the parameter taken off each step times the learning rate (adamw)."""
     decay: Literal["all", "kernels"] = "kernels"
     """What decays: every parameter, or only convolution and dense kernels (no bias, no norm)."""
     schedule: Literal["multi_step", "cosine"] = "multi_step"

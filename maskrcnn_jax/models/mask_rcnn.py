@@ -97,6 +97,9 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
         priority = jax.random.uniform(jax.random.fold_in(key, 1), (candidates,))
         return stages.assign_rois(proposals, instances, priority, config.assign)
 
+    def mask_targets(instances: Instances, rois: RoiSamples, size: Array) -> Array:
+        return _mask_targets(instances, rois, size, config)
+
     anchor_samples = per_image(sample_anchors, mesh, keys, image_sizes, batch.instances)
     proposals = per_image(propose, mesh, image_sizes, features.objectness, features.deltas)
     rois = per_image(sample_rois, mesh, keys, proposals, batch.instances)
@@ -106,7 +109,7 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
     class_logits, box_deltas = _on_rois("box_head", variables, box_features, config)
     mask_features = _pool(features, mask_rois.boxes, config.pool.mask_size, config, mesh)
     mask_logits = _on_rois("mask_head", variables, mask_features, config)
-    targets = per_image(lambda *args: _mask_targets(*args, config), mesh, batch.instances, mask_rois, image_sizes)
+    targets = per_image(mask_targets, mesh, batch.instances, mask_rois, image_sizes)
     losses = (
         rpn_losses(features, anchor_samples, config)
         | roi_losses(class_logits, box_deltas, rois, config)
@@ -187,9 +190,7 @@ def _features(variables: Variables, images: Array, sizes: Array, config: ModelCo
 
 def _propose(anchors: Any, size: Array, objectness: Any, deltas: Any, top_k: tuple[int, int], config: ModelConfig) -> Proposals:
     usable = [stages.usable_anchors(level, size, config.anchors) for level in anchors]
-    return stages.propose(
-        objectness, deltas, anchors, usable, size, config.propose, pre_nms_top_k=top_k[0], post_nms_top_k=top_k[1]
-    )
+    return stages.propose(objectness, deltas, anchors, usable, size, config.propose, pre_nms_top_k=top_k[0], post_nms_top_k=top_k[1])
 
 
 def _pool(features: Features, boxes: Float[Array, "b r 4"], size: int, config: ModelConfig, mesh: Mesh) -> Float[Array, "b r q q c"]:

@@ -26,10 +26,10 @@ class Fpn(nn.Module):
         config = self.config
         merged: list[Array] = []
         for i in reversed(range(len(features))):
-            lateral = ConvNorm(config.channels, 1, config.norm, config.norm_epsilon, init=_init, name=f"lateral{i + 2}")(features[i])
+            lateral = ConvNorm(config.channels, 1, config.norm, config.norm_epsilon, kernel_init=_init, name=f"lateral{i + 2}")(features[i])
             merged.append(lateral + upsample(merged[-1]) if merged else lateral)
         pyramid = [
-            ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, init=_init, name=f"output{i + 2}")(x)
+            ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, kernel_init=_init, name=f"output{i + 2}")(x)
             for i, x in enumerate(reversed(merged))
         ]
         return (*pyramid, pyramid[-1][:, ::2, ::2])

@@ -4,6 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.config import MaskHeadConfig
+from maskrcnn_jax.nn.conv import conv, upsampling_conv
 from maskrcnn_jax.nn.norm import ConvNorm
 
 _init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
@@ -26,6 +27,6 @@ class MaskHead(nn.Module):
         config, x = self.config, features
         for i in range(config.convs):
             x = nn.relu(ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x))
-        x = nn.ConvTranspose(config.channels, (2, 2), strides=(2, 2), padding="VALID", kernel_init=_init, name="deconv")(x)
+        x = upsampling_conv(config.channels, init=nn.initializers.he_normal(), name="deconv")(x)
         outputs = 1 if config.class_agnostic else self.num_classes
-        return nn.Conv(outputs, (1, 1), kernel_init=_init, name="masks")(nn.relu(x))
+        return conv(outputs, 1, init=_init, name="masks")(nn.relu(x))

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.config import Norm
+from maskrcnn_jax.nn.conv import conv
 
-GROUPS = 32
+GROUPS, MIN_CHANNELS = 32, 8  # groups of a group norm, unless a group would have fewer channels than this
 
 
 class FrozenBatchNorm(nn.Module):
@@ -31,33 +32,21 @@ class FrozenBatchNorm(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution and its normalisation; with a norm the convolution has no bias.
-
-    Padding is (k - 1) / 2 on each side, as PyTorch has it, so that strided layers see the same cells.
-    """
+    """A convolution and its normalisation; with a norm the convolution has no bias."""
 
     channels: int
     kernel: int
     norm: Norm
     epsilon: float
     stride: int = 1
-    init: nn.initializers.Initializer = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
+    kernel_init: nn.initializers.Initializer = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n _h _w d"]:
         """Convolve and normalise."""
-        pad = (self.kernel - 1) // 2
-        x = nn.Conv(
-            self.channels,
-            (self.kernel, self.kernel),
-            strides=self.stride,
-            padding=((pad, pad), (pad, pad)),
-            use_bias=self.norm == "none",
-            kernel_init=self.init,
-            name="conv",
-        )(x)
+        x = conv(self.channels, self.kernel, stride=self.stride, use_bias=self.norm == "none", init=self.kernel_init, name="conv")(x)
         if self.norm == "frozen_bn":
             return FrozenBatchNorm(self.epsilon, name="norm")(x)
         if self.norm == "group_norm":
-            return nn.GroupNorm(num_groups=GROUPS, epsilon=self.epsilon, name="norm")(x)
+            return nn.GroupNorm(num_groups=min(GROUPS, self.channels // MIN_CHANNELS), epsilon=self.epsilon, name="norm")(x)
         return x

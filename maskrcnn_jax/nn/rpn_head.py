@@ -6,6 +6,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.config import RpnHeadConfig
+from maskrcnn_jax.nn.conv import conv
 
 _init = nn.initializers.normal(0.01)  # Ren et al. 2015, section 3.1.3
 
@@ -20,13 +21,13 @@ class RpnHead(nn.Module):
     def __call__(self, pyramid: Sequence[Float[Array, "b _h _w c"]]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Objectness logits [b, h * w * a] and deltas [b, h * w * a, 4], one of each a level, in order (row, column, anchor)."""
         channels = pyramid[0].shape[-1]
-        convs = [nn.Conv(channels, (3, 3), padding=1, kernel_init=_init, name=f"conv{i}") for i in range(self.config.convs)]
-        objectness = nn.Conv(self.num_anchors, (1, 1), kernel_init=_init, name="objectness")
-        deltas = nn.Conv(4 * self.num_anchors, (1, 1), kernel_init=_init, name="deltas")
+        convs = [conv(channels, 3, init=_init, name=f"conv{i}") for i in range(self.config.convs)]
+        objectness = conv(self.num_anchors, 1, init=_init, name="objectness")
+        deltas = conv(4 * self.num_anchors, 1, init=_init, name="deltas")
         outputs = []
         for x in pyramid:
-            for conv in convs:
-                x = nn.relu(conv(x))
+            for layer in convs:
+                x = nn.relu(layer(x))
             outputs.append((objectness(x).reshape(x.shape[0], -1), deltas(x).reshape(x.shape[0], -1, 4)))
         logits, shifts = zip(*outputs, strict=True)
         return logits, shifts

@@ -37,9 +37,7 @@ def detect(
     _, best = jax.lax.top_k(ranked, min(config.max_candidates, ranked.shape[0]))
     rows, labels = best // classes, best % classes + 1
     columns = labels if deltas.shape[1] > 1 else jnp.zeros_like(labels)
-    boxes = ops.decode_boxes(
-        deltas[rows, columns], proposals.boxes[rows], weights=config.coder_weights, max_log_scale=config.max_log_scale
-    )
+    boxes = ops.decode_boxes(deltas[rows, columns], proposals.boxes[rows], weights=config.coder_weights, max_log_scale=config.max_log_scale)
     boxes = ops.clip_boxes(boxes, size)
     valid = wanted.reshape(-1)[best] & ops.has_sides(boxes, config.min_side)
     picked, kept = ops.nms(

@@ -1,0 +1,15 @@
+"""COCO 2017, ResNet-101-FPN, 37 epochs.
+
+Command: maskrcnn train coco_r101_fpn_3x --train.weights WEIGHTS.npz; see coco_r50_fpn_1x for weights and data.
+Hardware: batch 16, made for 8 accelerators. Time and AP reached: not run yet; nobody here has had the hardware.
+"""
+
+from dataclasses import replace
+
+from maskrcnn_jax.config import ExperimentConfig, load_experiment
+
+
+def get_config() -> ExperimentConfig:
+    """The 3x recipe with a deeper trunk."""
+    base = load_experiment("coco_r50_fpn_3x")
+    return replace(base, model=replace(base.model, backbone=replace(base.model.backbone, depth=101)))

@@ -1,0 +1,44 @@
+"""The demo: a tiny Mask R-CNN on procedural pictures, trained from random weights.
+
+Command: maskrcnn train shapes
+"""
+
+from maskrcnn_jax.config import (
+    AnchorConfig,
+    AssignConfig,
+    BackboneConfig,
+    BoxHeadConfig,
+    DataConfig,
+    DetectConfig,
+    EvalConfig,
+    ExperimentConfig,
+    FpnConfig,
+    InputConfig,
+    MaskHeadConfig,
+    ModelConfig,
+    OptimizerConfig,
+    ProposeConfig,
+    TrainConfig,
+)
+
+
+def get_config() -> ExperimentConfig:
+    """The experiment."""
+    return ExperimentConfig(
+        model=ModelConfig(
+            num_classes=4,
+            input=InputConfig(min_side=160, max_side=160, canvases=((160, 160),)),
+            backbone=BackboneConfig(depth=18, width=32, norm="group_norm", frozen_stages=0),
+            fpn=FpnConfig(channels=64),
+            anchors=AnchorConfig(sizes=(16.0, 32.0, 64.0, 96.0, 128.0)),
+            propose=ProposeConfig(pre_nms_top_k_train=200, pre_nms_top_k_test=200, post_nms_top_k_train=100, post_nms_top_k_test=50),
+            assign=AssignConfig(rpn_samples=64, roi_samples=32),
+            box_head=BoxHeadConfig(fc_width=256),
+            mask_head=MaskHeadConfig(channels=64, convs=2),
+            detect=DetectConfig(max_candidates=200, max_detections=20),
+        ),
+        data=DataConfig(kind="shapes", train_size=10_000, val_size=200, max_objects=8, mask_crop=96),
+        optimizer=OptimizerConfig(learning_rate=0.02, schedule="cosine", warmup_steps=100, clip_norm=5.0),
+        train=TrainConfig(steps=1000, batch_size=4, log_every=10, checkpoint_every=500),
+        eval=EvalConfig(batch_size=8),
+    )

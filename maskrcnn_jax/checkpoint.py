@@ -1,0 +1,153 @@
+"""Checkpoints: what a model is, and what training needs to go on, through Orbax."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from maskrcnn_jax.config import ConfigError, ExperimentConfig, from_dict, to_dict
+from maskrcnn_jax.structs import Category
+
+FOLDER = "checkpoints"  # in a run folder
+MODEL, ABOUT, TRAIN = "model", "about", "train"  # the items of one checkpoint
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read or does not fit; the message names the folder and says what to do."""
+
+
+class Checkpoint(NamedTuple):
+    """A model at rest.
+
+    step: training steps done. config: of the experiment it comes from, the model's among it.
+    variables: NumPy arrays, {"params": ..., "batch_stats": ...}. categories: label k is categories[k - 1].
+    """
+
+    step: int
+    config: ExperimentConfig
+    variables: dict[str, Any]
+    categories: tuple[Category, ...]
+
+
+class CheckpointWriter:
+    """Writes the checkpoints of one run: the latest `keep`, and the best by mask AP."""
+
+    def __init__(self, run_dir: Path, config: ExperimentConfig, categories: tuple[Category, ...]) -> None:
+        """Open, or make, the checkpoint folder of a run.
+
+        Args:
+          run_dir: the run folder.
+          config: stored with every checkpoint.
+          categories: stored with every checkpoint.
+        """
+        best = policies.BestN(get_metric_fn=lambda metrics: metrics["mask_ap"], n=1, keep_checkpoints_without_metrics=False)
+        self._manager = ocp.CheckpointManager(
+            (run_dir / FOLDER).absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(config.train.keep), best]),
+                save_decision_policy=policies.FixedIntervalPolicy(1),
+                enable_async_checkpointing=False,
+                cleanup_tmp_directories=True,
+            ),
+        )
+        self._about = {"config": to_dict(config), "categories": [list(category) for category in categories]}
+
+    def save(self, step: int, variables: dict[str, Any], train: Any, mask_ap: float | None) -> None:
+        """Write the checkpoint of `step` and return once it is whole on disk.
+
+        Args:
+          step: training steps done.
+          variables: of the model.
+          train: optimizer state, key: what only going on needs.
+          mask_ap: of an evaluation at this step, if there was one.
+        """
+        items = ocp.args.Composite(
+            **{
+                MODEL: ocp.args.StandardSave(variables),
+                ABOUT: ocp.args.JsonSave(self._about),
+                TRAIN: ocp.args.StandardSave(train),
+            }
+        )
+        metrics = None if mask_ap is None or np.isnan(mask_ap) else {"mask_ap": mask_ap}
+        self._manager.save(step, args=items, metrics=metrics, force=True)
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Release the folder."""
+        self._manager.close()
+
+
+def latest_step(run_dir: Path) -> int | None:
+    """Step of the newest whole checkpoint of a run; None where there is none."""
+    steps = _steps(run_dir / FOLDER)
+    return max(steps) if steps else None
+
+
+def best_step(run_dir: Path) -> int:
+    """Step of the checkpoint with the highest mask AP, or of the newest where none was evaluated.
+
+    Raises:
+      CheckpointError: there is no checkpoint.
+    """
+    steps = _steps(run_dir / FOLDER)
+    if not steps:
+        raise CheckpointError(f"{run_dir}: no checkpoint in this folder; give a run folder, or a checkpoint's own folder")
+    scores = {step: _mask_ap(run_dir / FOLDER / str(step)) for step in steps}
+    return max(steps, key=lambda step: (scores[step], step))
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a checkpoint: model, config and categories.
+
+    Args:
+      path: a run folder (its best checkpoint by mask AP is taken), or the folder of one checkpoint.
+
+    Raises:
+      CheckpointError: not a checkpoint, or one this version cannot read.
+    """
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; give a run folder, or the folder of one checkpoint")
+    if not (folder / ABOUT).is_dir():
+        folder = folder / FOLDER / str(best_step(folder))
+    try:
+        about = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / ABOUT)
+        variables = ocp.StandardCheckpointer().restore(folder / MODEL)
+        config = from_dict(ExperimentConfig, about["config"])
+        categories = tuple(Category(*category) for category in about["categories"])
+    except ConfigError as error:
+        raise CheckpointError(f"{folder}: its config is of another version of this package ({error}); train or convert it anew") from error
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise CheckpointError(f"{folder}: not a whole checkpoint of this package ({error}); give another one") from error
+    arrays = jax.tree.map(np.asarray, variables)
+    return Checkpoint(int(folder.name) if folder.name.isdigit() else 0, config, arrays, categories)
+
+
+def load_train(run_dir: Path, step: int, variables: dict[str, Any], train: Any) -> tuple[dict[str, Any], Any]:
+    """Variables and training state of one checkpoint, in the shapes and shardings of those given.
+
+    Raises:
+      CheckpointError: the checkpoint has other shapes, or is not whole.
+    """
+    folder = (run_dir / FOLDER / str(step)).absolute()
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (variables, train))
+    try:
+        with ocp.StandardCheckpointer() as reader:
+            return reader.restore(folder / MODEL, abstract[0]), reader.restore(folder / TRAIN, abstract[1])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise CheckpointError(
+            f"{folder}: does not fit this config ({error}); resume with the config of the run's manifest.json, or start another run folder"
+        ) from error
+
+
+def _steps(folder: Path) -> list[int]:
+    return [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
+
+
+def _mask_ap(folder: Path) -> float:
+    file = folder / "metrics" / "metrics"
+    return float(json.loads(file.read_text())["mask_ap"]) if file.is_file() else -1.0

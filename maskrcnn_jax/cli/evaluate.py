@@ -1,0 +1,56 @@
+"""maskrcnn eval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
+from maskrcnn_jax.config import ExperimentConfig, load_experiment
+
+USAGE = """usage: maskrcnn eval CHECKPOINT_OR_CONFIG [--out DIR] [--FIELD VALUE ...]
+
+CHECKPOINT is a run folder (its best checkpoint is taken) or the folder of one checkpoint, and is measured on the validation
+data of its own config. With the name of a config instead, the model is the one that training would start from.
+`maskrcnn eval CHECKPOINT --help` lists every field."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalCommand(ExperimentConfig):
+    """Measure COCO box and mask AP on the validation data."""
+
+    out: Path | None = None
+    """Folder for detections.json, COCO's results format; by default nothing is written."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    name, rest = first_argument(arguments, USAGE)
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from maskrcnn_jax import checkpoint, evaluation, models, training
+    from maskrcnn_jax.data import open_sources
+    from maskrcnn_jax.inference import Predictor
+
+    stored = checkpoint.load(name) if Path(name).is_dir() else None
+    command = parse(EvalCommand, stored.config if stored else load_experiment(name), rest, prog=f"maskrcnn eval {name}")
+    config = experiment_of(command)
+    source = open_sources(config.data)[1]
+    training.check_classes(config, source)
+    model = models.build(config.model)
+    variables = stored.variables if stored else training.initial_variables(model, config.train)
+    predictor = Predictor(model, variables, source.categories, batch_size=config.eval.batch_size)
+    console = Console()
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("evaluating", total=len(source))
+        result = training.validate(
+            predictor, source, config, progress=lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    if command.out is not None:
+        command.out.mkdir(parents=True, exist_ok=True)
+        evaluation.write_results(command.out / "detections.json", result.detections)
+    console.print(evaluation.class_table(result.ground_truth, result.metrics))
+    for line in evaluation.summary_lines(result.metrics):
+        console.print(line, highlight=False, soft_wrap=True)
+    for loss, value in result.losses.items():
+        console.print(f"loss {loss} {value:.4f}", highlight=False)

@@ -1,0 +1,41 @@
+"""The command `maskrcnn`."""
+
+import sys
+from collections.abc import Sequence
+
+import maskrcnn_jax
+
+USAGE = """usage: maskrcnn COMMAND ...
+
+  train    train a model from a config
+  eval     measure a checkpoint: COCO box and mask AP
+  predict  detect objects in images
+
+`maskrcnn COMMAND --help` says more; `maskrcnn --version` prints the version."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; an error that the user can mend is printed without a traceback, and the exit status is 1."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command, rest = (given[0], given[1:]) if given else ("", [])
+    if command in ("-h", "--help"):
+        print(USAGE)
+    elif command == "--version":
+        print(maskrcnn_jax.__version__)
+    elif command in ("train", "eval", "predict"):
+        _run(command, rest)
+    else:
+        print(USAGE, file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _run(command: str, arguments: list[str]) -> None:
+    from maskrcnn_jax.cli import evaluate, predict, train
+
+    try:
+        {"train": train.main, "eval": evaluate.main, "predict": predict.main}[command](arguments)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if type(error).__module__.split(".")[0] not in ("maskrcnn_jax", "builtins"):
+            raise
+        print(f"maskrcnn {command}: {error}", file=sys.stderr)
+        raise SystemExit(1) from error

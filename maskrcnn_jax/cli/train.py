@@ -1,0 +1,37 @@
+"""maskrcnn train."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
+from maskrcnn_jax.config import ExperimentConfig, load_experiment
+
+USAGE = """usage: maskrcnn train CONFIG [--run-dir DIR] [--resume] [--dry-run] [--FIELD VALUE ...]
+
+CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or the path of a Python file.
+`maskrcnn train CONFIG --help` lists every field."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCommand(ExperimentConfig):
+    """Train a model, evaluate it, and leave checkpoints, metrics and pictures in a run folder."""
+
+    run_dir: Path | None = None
+    """Run folder; by default runs/ and the config's name."""
+    resume: bool = False
+    """Go on from the latest checkpoint in the run folder."""
+    dry_run: bool = False
+    """Print parameters, compile, print memory and time; write nothing."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    name, rest = first_argument(arguments, USAGE)
+    command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}")
+    from maskrcnn_jax import training  # importing JAX takes a second, which help need not wait for
+
+    if command.dry_run:
+        training.dry_run(experiment_of(command))
+    else:
+        training.train(experiment_of(command), command.run_dir or Path("runs") / Path(name).stem, resume=command.resume)

@@ -1,0 +1,31 @@
+"""Experiments as Python files: those packed with the package, and the user's own."""
+
+import runpy
+from pathlib import Path
+
+from maskrcnn_jax.config.check import ConfigError
+from maskrcnn_jax.config.experiment import ExperimentConfig
+
+
+def load_experiment(name: str) -> ExperimentConfig:
+    """The configuration of a packed experiment, by name, or of a Python file, by path.
+
+    Raises:
+      ConfigError: there is no such file, or it has no `get_config()` that returns an ExperimentConfig.
+    """
+    path = Path(name) if name.endswith(".py") else _folder() / f"{name}.py"
+    if not path.is_file():
+        packed = ", ".join(sorted(file.stem for file in _folder().glob("*.py")))
+        raise ConfigError(f"{name}: no such config; give the path of a .py file, or one of {packed}")
+    get_config = runpy.run_path(str(path)).get("get_config")
+    config = get_config() if get_config else None
+    if not isinstance(config, ExperimentConfig):
+        raise ConfigError(f"{path}: needs a function get_config() that returns an ExperimentConfig")
+    return config
+
+
+def _folder() -> Path:
+    """configs/ as packed in the wheel, or beside the package in a clone."""
+    package = Path(__file__).parent.parent
+    packed = package / "configs"
+    return packed if packed.is_dir() else package.parent / "configs"

@@ -1,0 +1,129 @@
+"""The one way from images on the host to results on the host."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, UInt8
+from pycocotools import mask as mask_utils
+
+from maskrcnn_jax import ops
+from maskrcnn_jax.config import PasteConfig
+from maskrcnn_jax.data import Size, canvas_for, resize_image, resized_size
+from maskrcnn_jax.models import DATA_AXIS, Model, Variables
+from maskrcnn_jax.structs import Category, Detections, Result
+
+logger = logging.getLogger(__name__)
+
+PASTED_AT_ONCE = 16  # masks in one call: bounds memory at so many images of the result's size
+PASTE_MULTIPLE = 128  # images are pasted into sides rounded up to this, so that few sizes are compiled
+
+
+class Predictor:
+    """Images of any size in, results in their own pixels out.
+
+    model, variables, categories: what it was made of. One program is compiled a canvas, and one a (rounded) image size.
+    """
+
+    def __init__(self, model: Model, variables: Variables, categories: Sequence[Category], *, batch_size: int = 1) -> None:
+        """Hold a model ready.
+
+        Args:
+          model: from `models.build`.
+          variables: parameters and statistics; moved to the model's devices.
+          categories: label k is categories[k - 1].
+          batch_size: images in one call of the model, a multiple of the mesh's devices.
+
+        Raises:
+          ValueError: the model has another number of classes than `categories`, or `batch_size` does not divide.
+        """
+        if len(categories) != model.config.num_classes:
+            raise ValueError(
+                f"the model has {model.config.num_classes} classes, there are {len(categories)} categories; give those it was trained on"
+            )
+        devices = model.mesh.shape[DATA_AXIS]
+        if batch_size < 1 or batch_size % devices:
+            raise ValueError(f"batch_size must be a positive multiple of the mesh's {devices} devices; got {batch_size}")
+        self.model, self.categories, self.batch_size = model, tuple(categories), batch_size
+        self._rows = NamedSharding(model.mesh, PartitionSpec(DATA_AXIS))
+        self.variables = jax.device_put(variables, NamedSharding(model.mesh, PartitionSpec()))
+        self._predict = jax.jit(model.predict)
+
+    def __call__(self, images: Sequence[UInt8[np.ndarray, "_h _w 3"]]) -> list[Result]:
+        """Results of `images`, RGB of any sizes, in the same order.
+
+        Raises:
+          DataError: an image fits no canvas of the model's config.
+        """
+        config = self.model.config.input
+        sizes = [resized_size((image.shape[0], image.shape[1]), config.min_side, config.max_side) for image in images]
+        groups: dict[Size, list[int]] = defaultdict(list)
+        for i, size in enumerate(sizes):
+            groups[canvas_for(size, config)].append(i)
+        results: dict[int, Result] = {}
+        for canvas, members in groups.items():
+            for start in range(0, len(members), self.batch_size):
+                chosen = members[start : start + self.batch_size]
+                detections = self._run([images[i] for i in chosen], [sizes[i] for i in chosen], canvas)
+                for row, i in enumerate(chosen):
+                    own = Detections(*(value[row] for value in detections))
+                    results[i] = self._result(own, (images[i].shape[0], images[i].shape[1]), sizes[i])
+        return [results[i] for i in range(len(images))]
+
+    def _run(self, images: list[np.ndarray], sizes: list[Size], canvas: Size) -> Detections:
+        batch = np.zeros((self.batch_size, *canvas, 3), np.uint8)
+        true_sizes = np.ones((self.batch_size, 2), np.int32)  # rows that fill up the batch hold one black pixel
+        for row, (image, size) in enumerate(zip(images, sizes, strict=True)):
+            batch[row, : size[0], : size[1]] = resize_image(image, size)
+            true_sizes[row] = size
+        return jax.device_get(self._predict(self.variables, *jax.device_put((batch, true_sizes), self._rows)))
+
+    def _result(self, detections: Detections, size: Size, resized: Size) -> Result:
+        """One image's detections in its own pixels, which are `size`; the canvas shows it at `resized`."""
+        if detections.cut > 0:
+            logger.warning("%d candidates beyond detect.max_candidates were left out of class NMS; raise it", int(detections.cut))
+        count = int(np.sum(detections.valid))
+        scale = np.array([size[1] / resized[1], size[0] / resized[0]] * 2, np.float32)
+        frames = detections.mask_frames[:count] * scale
+        return Result(
+            boxes=np.clip(detections.boxes[:count] * scale, 0, np.array([size[1], size[0]] * 2, np.float32)),
+            scores=detections.scores[:count],
+            labels=detections.labels[:count],
+            masks=encode_masks(detections.masks[:count], frames, size, self.model.config.paste),
+            size=size,
+        )
+
+
+def encode_masks(
+    masks: Float[np.ndarray, "n m m"], frames: Float[np.ndarray, "n 4"], size: Size, config: PasteConfig
+) -> list[dict[str, Any]]:
+    """Paste mask grids into an image and encode each as COCO run lengths, a few at a time.
+
+    Args:
+      masks: probability in each cell.
+      frames: box each grid covers, pixels of the image.
+      size: (height, width) of the image.
+      config: how masks are pasted, and the threshold.
+    """
+    padded = tuple(-(-side // PASTE_MULTIPLE) * PASTE_MULTIPLE for side in size)
+    encodings: list[dict[str, Any]] = []
+    for start in range(0, len(masks), PASTED_AT_ONCE):
+        count = min(PASTED_AT_ONCE, len(masks) - start)
+        rows = np.arange(start, start + PASTED_AT_ONCE).clip(max=len(masks) - 1)
+        pasted = np.asarray(
+            _paste(masks[rows], frames[rows], height=padded[0], width=padded[1], kind=config.kind, threshold=config.threshold)
+        )
+        column_major = np.asfortranarray(pasted[:count, : size[0], : size[1]].transpose(1, 2, 0), np.uint8)
+        encodings.extend(mask_utils.encode(column_major))
+    return encodings
+
+
+@partial(jax.jit, static_argnames=("height", "width", "kind", "threshold"))
+def _paste(masks: Array, frames: Array, *, height: int, width: int, kind: Any, threshold: float) -> Bool[Array, "n {height} {width}"]:
+    return ops.paste_masks(jnp.asarray(masks), jnp.asarray(frames), height=height, width=width, kind=kind) >= threshold

@@ -1,0 +1,43 @@
+"""One compiled step a canvas."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.stages import Compiled
+
+from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.models import Model
+from maskrcnn_jax.structs import Batch
+from maskrcnn_jax.training.step import Metrics, TrainState, make_step
+
+
+class CompiledSteps:
+    """Calls the step's program for a batch's canvas, compiled at the first batch that needs it.
+
+    programs: (height, width) of a canvas -> its program; there is never a second one for a canvas.
+    """
+
+    def __init__(self, model: Model, config: ExperimentConfig, on_compile: Callable[[tuple[int, int]], None]) -> None:
+        """Prepare to compile.
+
+        Args:
+          model: what is trained.
+          config: the experiment.
+          on_compile: called with the canvas before its program is compiled.
+        """
+        self.programs: dict[tuple[int, int], Compiled] = {}
+        self._step = jax.jit(make_step(model, config), donate_argnums=0)
+        self._on_compile = on_compile
+
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        """State after the step, and its metrics; `state` is used up."""
+        return self.program(state, batch)(state, batch)
+
+    def program(self, state: TrainState, batch: Batch) -> Any:
+        """The program for this batch's canvas."""
+        canvas = (batch.image.shape[1], batch.image.shape[2])
+        if canvas not in self.programs:
+            self._on_compile(canvas)
+            self.programs[canvas] = self._step.lower(state, batch).compile()
+        return self.programs[canvas]

@@ -1,0 +1,83 @@
+"""What a run would take, without running it."""
+
+import statistics
+import time
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from maskrcnn_jax import models
+from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.data import Source, batches, open_sources
+from maskrcnn_jax.models import Model
+from maskrcnn_jax.training.compiled import CompiledSteps
+from maskrcnn_jax.training.loop import check_classes, make_plan
+from maskrcnn_jax.training.start import initial_variables
+from maskrcnn_jax.training.step import init_state, replicated, split_frozen, to_devices
+
+TIMED_STEPS = 3
+
+
+def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None = None, console: Console | None = None) -> None:
+    """Print the parameter table, compile the step, run it a few times, and print memory and an estimate of the time.
+
+    Args:
+      config: the experiment.
+      sources: training and validation data; None opens what `config.data` names.
+      console: where to print; None is the terminal.
+
+    Raises:
+      What `train` raises before its first step.
+    """
+    out = console or Console()
+    train_source, val_source = sources or open_sources(config.data)
+    for source in (train_source, val_source):
+        check_classes(config, source)
+    model = models.build(config.model)
+    state = replicated(init_state(initial_variables(model, config.train), model, config), model.mesh)
+    out.print(parameter_table(state.params, model))
+    steps = CompiledSteps(model, config, lambda canvas: out.print(f"compiling the step for {canvas[0]} x {canvas[1]}"))
+    stream = batches(
+        train_source,
+        make_plan(config, train_source),
+        config.model.input,
+        config.data,
+        start_step=0,
+        stop_step=1,
+        seed=config.train.seed,
+    )
+    batch = to_devices(next(iter(stream)), model.mesh)
+    start = time.perf_counter()
+    program = steps.program(state, batch)
+    compile_seconds = time.perf_counter() - start
+    memory = program.memory_analysis()
+    seconds = []
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
+        state, _ = jax.block_until_ready(program(state, batch))
+        seconds.append(time.perf_counter() - start)
+    step_seconds = statistics.median(seconds)
+    hours = step_seconds * config.train.steps / 3600
+    out.print(f"compile: {compile_seconds:.1f} s for this canvas")
+    out.print(
+        f"memory of the step: {(memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 2**20:,.0f} MiB (state, batch, temporaries)"
+    )
+    out.print(
+        f"time: {step_seconds:.3f} s a step (median of {TIMED_STEPS} on one batch, without reading data), "
+        f"{hours:.2f} h for {config.train.steps:,} steps without evaluation"
+    )
+
+
+def parameter_table(params: dict, model: Model) -> Table:
+    """Parameters of each module, trained and frozen."""
+    trained, frozen = split_frozen(params, model)
+    table = Table("module", title="parameters")
+    for title in ("trained", "frozen"):
+        table.add_column(title, justify="right")
+    for module in (*params, None):
+        counts = [
+            sum(value.size for path, value in part.items() if module is None or path.split("/")[0] == module) for part in (trained, frozen)
+        ]
+        table.add_row(module or "all", *(f"{count:,}" for count in counts), end_section=module == list(params)[-1])
+    return table

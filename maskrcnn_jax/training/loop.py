@@ -1,0 +1,241 @@
+"""The training loop."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from maskrcnn_jax import evaluation, models, visualize
+from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, latest_step, load_train
+from maskrcnn_jax.config import ConfigError, ExperimentConfig
+from maskrcnn_jax.data import Plan, Source, batches, nonempty_indices, open_sources
+from maskrcnn_jax.inference import Predictor
+from maskrcnn_jax.models import Model
+from maskrcnn_jax.structs import Batch
+from maskrcnn_jax.training.compiled import CompiledSteps
+from maskrcnn_jax.training.display import Display
+from maskrcnn_jax.training.manifest import write_manifest
+from maskrcnn_jax.training.metrics import MetricsLog
+from maskrcnn_jax.training.start import initial_variables
+from maskrcnn_jax.training.step import Metrics, TrainState, init_state, replicated, to_devices
+from maskrcnn_jax.training.validate import Evaluation, validate
+
+COLUMNS = 2  # pairs of pictures in a row of the grid
+
+
+class NonFiniteError(FloatingPointError):
+    """A loss or gradient is not finite; the message names the step, the term and the images."""
+
+
+class _Pending(NamedTuple):
+    """A step whose metrics are still on the device."""
+
+    step: int
+    metrics: Metrics
+    image_ids: np.ndarray
+
+
+def train(
+    config: ExperimentConfig,
+    run_dir: str | Path,
+    *,
+    resume: bool = False,
+    sources: tuple[Source, Source] | None = None,
+    console: Console | None = None,
+) -> Evaluation:
+    """Train a model, evaluate it, and leave checkpoints, metrics and pictures in a run folder.
+
+    Args:
+      config: the experiment.
+      run_dir: where everything is written; made if missing.
+      resume: go on from the latest checkpoint in `run_dir`.
+      sources: training and validation data; None opens what `config.data` names.
+      console: where progress is shown; None is the terminal.
+
+    Returns:
+      The evaluation after the last step.
+
+    Raises:
+      CheckpointError: `run_dir` holds checkpoints and `resume` is not set, or the reverse, or they do not fit.
+      ConfigError: the data have another number of classes than the model.
+      DataError: data that cannot be used.
+      WeightsError: `config.train.weights` does not fit.
+      NonFiniteError: a loss or gradient is not finite.
+    """
+    run = Path(run_dir)
+    train_source, val_source = sources or open_sources(config.data)
+    check_classes(config, train_source)
+    check_classes(config, val_source)
+    start = _start_step(run, resume)
+    model = models.build(config.model)
+    run.mkdir(parents=True, exist_ok=True)
+    write_manifest(run, config, train_source, val_source)
+    with Display(console or Console(), config.train.steps, start) as display:
+        loop = _Loop(config, model, run, start, (train_source, val_source), display)
+        try:
+            return loop.run()
+        finally:
+            loop.close()
+
+
+class _Loop:
+    """What the loop holds open while it runs."""
+
+    def __init__(
+        self, config: ExperimentConfig, model: Model, run: Path, start: int, sources: tuple[Source, Source], display: Display
+    ) -> None:
+        self._config, self._model, self._dir, self._start, self._display = config, model, run, start, display
+        self._train_source, self._val_source = sources
+        self._steps = CompiledSteps(model, config, lambda canvas: display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
+        self._log = MetricsLog(run, start)
+        self._writer = CheckpointWriter(run, config, tuple(sources[0].categories))
+        self._clock = time.perf_counter()
+        self._pending: _Pending | None = None
+
+    def run(self) -> Evaluation:
+        """All steps that are left, and the evaluation of the last one."""
+        config, total = self._config, self._config.train.steps
+        state = self._initial_state()
+        result: Evaluation | None = None
+        for step, batch in enumerate(self._batches(), self._start + 1):
+            state, metrics = self._steps(state, to_devices(batch, self._model.mesh))
+            self._record()
+            self._pending = _Pending(step, metrics, batch.image_ids)
+            evaluates = step == total or (config.eval.every is not None and step % config.eval.every == 0)
+            if evaluates or step % config.train.checkpoint_every == 0:
+                self._record()
+                result = self._evaluate(step, state) if evaluates else None
+                self._save(step, state, result)
+                self._clock = time.perf_counter()
+        if result is None:
+            self._record()
+            result = self._evaluate(total, state)
+        self._write_pictures(state, result)
+        return result
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._log.close()
+        self._writer.close()
+
+    def _batches(self) -> Iterator[Batch]:
+        plan = make_plan(self._config, self._train_source)
+        return batches(
+            self._train_source,
+            plan,
+            self._config.model.input,
+            self._config.data,
+            start_step=self._start,
+            stop_step=self._config.train.steps,
+            seed=self._config.train.seed,
+        )
+
+    def _initial_state(self) -> TrainState:
+        self._display.doing("compiling the initialisation")
+        state = replicated(init_state(initial_variables(self._model, self._config.train), self._model, self._config), self._model.mesh)
+        if not self._start:
+            return state
+        variables, rest = load_train(self._dir, self._start, _variables(state), _rest(state))
+        return TrainState(params=variables["params"], batch_stats=variables["batch_stats"], **rest)
+
+    def _record(self) -> None:
+        """Read the metrics of the step before, now that the next one is on its way, and check and log them."""
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        values = {name: float(value) for name, value in jax.device_get(pending.metrics).items()}
+        check_finite(values, pending.step, pending.image_ids)
+        seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
+        values["images_per_second"] = self._config.train.batch_size / seconds
+        logged = pending.step % self._config.train.log_every == 0 or pending.step == self._config.train.steps
+        if logged:
+            self._log.write(pending.step, values, group="train")
+        self._display.step(pending.step, values if logged else None)
+
+    def _evaluate(self, step: int, state: TrainState) -> Evaluation:
+        self._display.doing("evaluating")
+        result = validate(self._predictor(state), self._val_source, self._config)
+        self._log.write(step, scalars(result), group="val")
+        evaluation.write_results(self._dir / "detections.json", result.detections)
+        return result
+
+    def _predictor(self, state: TrainState) -> Predictor:
+        return Predictor(self._model, _variables(state), self._train_source.categories, batch_size=self._config.eval.batch_size)
+
+    def _save(self, step: int, state: TrainState, result: Evaluation | None) -> None:
+        self._display.doing("writing a checkpoint")
+        self._writer.save(step, _variables(state), _rest(state), None if result is None else result.metrics["segm"].stats["AP"])
+
+    def _write_pictures(self, state: TrainState, result: Evaluation) -> None:
+        count = min(self._config.eval.pictures, len(self._val_source))
+        if count:
+            visualize.save(self._dir / "pictures.png", picture_grid(self._predictor(state), self._val_source, count))
+
+
+def check_classes(config: ExperimentConfig, source: Source) -> None:
+    """Raise ConfigError unless the model has as many classes as `source` has categories."""
+    if config.model.num_classes != len(source.categories):
+        raise ConfigError(
+            f"model.num_classes is {config.model.num_classes}, but the data have {len(source.categories)} categories; "
+            f"set model.num_classes to {len(source.categories)}"
+        )
+
+
+def check_finite(values: dict[str, float], step: int, image_ids: np.ndarray) -> None:
+    """Raise NonFiniteError naming the terms of `values` that are not finite, the step and the images."""
+    bad = [name for name, value in values.items() if not np.isfinite(value)]
+    if bad:
+        raise NonFiniteError(
+            f"step {step}: {', '.join(bad)} not finite on images {[int(i) for i in image_ids]}; "
+            "look at these images, lower optimizer.learning_rate, or set optimizer.clip_norm"
+        )
+
+
+def make_plan(config: ExperimentConfig, source: Source) -> Plan:
+    """Order and canvases of the training batches."""
+    return Plan(
+        source.sizes,
+        config.model.input,
+        config.data,
+        batch_size=config.train.batch_size,
+        seed=config.train.seed,
+        indices=nonempty_indices(source) if config.data.drop_empty else None,
+    )
+
+
+def scalars(result: Evaluation) -> dict[str, float]:
+    """The numbers of an evaluation by name: `box_AP`, `mask_AP50`, ..., and `loss_mask` and so on where they were measured."""
+    names = {"bbox": "box", "segm": "mask"}
+    numbers = {f"{names[kind]}_{name}": value for kind, metrics in result.metrics.items() for name, value in metrics.stats.items()}
+    return numbers | {f"loss_{name}": value for name, value in result.losses.items()}
+
+
+def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray:
+    """Ground truth beside detections for the first `count` images, one RGB picture."""
+    pairs = []
+    for i in range(count):
+        example = source[i]
+        truth = visualize.draw_example(example, source.categories)
+        pairs.append(visualize.compare(truth, visualize.draw(example.image, predictor([example.image])[0], source.categories)))
+    return visualize.grid(pairs, COLUMNS)
+
+
+def _start_step(run: Path, resume: bool) -> int:
+    latest = latest_step(run)
+    if resume and latest is None:
+        raise CheckpointError(f"{run}: no checkpoint to resume from; leave out --resume, or give the run folder that has one")
+    if not resume and latest is not None:
+        raise CheckpointError(f"{run}: already holds checkpoints up to step {latest}; add --resume to go on, or give another folder")
+    return latest or 0
+
+
+def _variables(state: TrainState) -> dict[str, Any]:
+    return {"params": state.params, "batch_stats": state.batch_stats}
+
+
+def _rest(state: TrainState) -> dict[str, Any]:
+    return {"step": state.step, "opt_state": state.opt_state, "key": state.key}

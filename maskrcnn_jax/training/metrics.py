@@ -1,0 +1,54 @@
+"""The metrics of a run on disk: JSON lines and TensorBoard scalars, without gaps or doubles across restarts."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+LINES = "metrics.jsonl"
+
+
+class MetricsLog:
+    """Appends one line a logged step; lines after the step that training resumes from are taken back first."""
+
+    def __init__(self, run_dir: Path, start_step: int) -> None:
+        """Open the log of a run.
+
+        Args:
+          run_dir: the run folder.
+          start_step: steps done so far; later lines are of steps that will be done again.
+        """
+        path = run_dir / LINES
+        kept = [line for line in _whole_lines(path) if line["step"] <= start_step]
+        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start_step + 1)
+
+    def write(self, step: int, values: dict[str, float], *, group: str) -> None:
+        """Write the values of one step; nan becomes null in the JSON. The line is with the operating system on return.
+
+        Args:
+          step: steps done.
+          values: numbers by name.
+          group: "train" or "val", the key of the line and the prefix in TensorBoard.
+        """
+        numbers: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        self._file.write(json.dumps({"step": step, group: numbers}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{group}/{name}", value, step)
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        self._file.close()
+        self._board.close()
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    """Lines written so far; one that a killed process left half written can only be the last, and is dropped."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]

@@ -1,0 +1,51 @@
+"""What training starts from."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from maskrcnn_jax import checkpoint
+from maskrcnn_jax.config import TrainConfig
+from maskrcnn_jax.models import Model, Variables
+from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_npz
+
+CLASS_LAYERS = ("box_head/classes/", "box_head/deltas/", "mask_head/masks/")  # their shapes depend on the number of classes
+
+
+def initial_variables(model: Model, config: TrainConfig) -> Variables:
+    """Variables before the first step: random, with an ImageNet backbone, or those of a checkpoint.
+
+    Raises:
+      WeightsError: `config.weights` does not exist or does not fit the model.
+      CheckpointError: it is a folder without a checkpoint.
+    """
+    variables = jax.jit(model.init)(jax.random.key(config.seed))
+    if config.weights is None:
+        return variables
+    path = Path(config.weights)
+    if path.is_dir():
+        return _from_checkpoint(path, variables, config.new_classes)
+    return backbone_from_torchvision(read_npz(path), variables)
+
+
+def _from_checkpoint(path: Path, variables: Variables, new_classes: bool) -> Variables:
+    wanted = flatten_dict(variables, sep="/")
+    stored = flatten_dict(checkpoint.load(path).variables, sep="/")
+    left_out = {name for name in wanted if new_classes and name.removeprefix("params/").startswith(CLASS_LAYERS)}
+    problems = [f"missing {name}" for name in wanted if name not in stored] + [
+        f"unexpected {name}" for name in stored if name not in wanted
+    ]
+    problems += [
+        f"{name} is {stored[name].shape}; the model has {value.shape}"
+        for name, value in wanted.items()
+        if name in stored and name not in left_out and stored[name].shape != value.shape
+    ]
+    if problems:
+        raise WeightsError(
+            f"{path}: this checkpoint does not fit the model (for another number of classes set train.new_classes; "
+            "otherwise use the model config it was trained with):\n  " + "\n  ".join(problems)
+        )
+    chosen = {name: value if name in left_out else np.asarray(stored[name]) for name, value in wanted.items()}
+    return unflatten_dict(chosen, sep="/")

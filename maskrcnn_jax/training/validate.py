@@ -1,0 +1,78 @@
+"""Measuring a model on a source."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from maskrcnn_jax import evaluation
+from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.data import Plan, Source, batches
+from maskrcnn_jax.evaluation import Metrics
+from maskrcnn_jax.inference import Predictor
+from maskrcnn_jax.ops import ratio_value
+from maskrcnn_jax.training.step import to_devices
+
+CALLS_AT_ONCE = 8  # images of so many calls are read together, so that canvases fill up
+
+
+class Evaluation(NamedTuple):
+    """metrics: of "bbox" and "segm". ground_truth: COCO dataset. detections: COCO results. losses: by name, where asked for."""
+
+    metrics: dict[str, Metrics]
+    ground_truth: dict[str, Any]
+    detections: list[dict[str, Any]]
+    losses: dict[str, float]
+
+
+def validate(
+    predictor: Predictor, source: Source, config: ExperimentConfig, *, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Evaluation:
+    """COCO metrics, and if `config.eval.losses` the losses, of a model on the first `config.eval.max_images` images of `source`.
+
+    Args:
+      predictor: the model.
+      source: images with ground truth.
+      config: what is measured.
+      progress: called with images done and their number.
+    """
+    total = min(len(source), config.eval.max_images or len(source))
+    detections: list[dict[str, Any]] = []
+    for done, image_id, result in _results(predictor, source, total):
+        detections.extend(evaluation.to_coco(result, image_id, source.categories))
+        progress(done, total)
+    truth = evaluation.ground_truth(source, range(total))
+    limit = max(100, predictor.model.config.detect.max_detections)
+    metrics = evaluation.evaluate(truth, detections, max_detections=limit)
+    losses = validation_losses(predictor, source, config, total) if config.eval.losses else {}
+    return Evaluation(metrics, truth, detections, losses)
+
+
+def validation_losses(predictor: Predictor, source: Source, config: ExperimentConfig, total: int) -> dict[str, float]:
+    """The training losses on the first `total` images of `source`, without augmentation; each a mean over all of them.
+
+    Where the images of a canvas do not fill the last batch, its first ones count twice.
+    """
+    model = predictor.model
+    data = replace(config.data, flip=0.0, train_min_sides=())
+    size = predictor.batch_size
+    plan = Plan(source.sizes, config.model.input, data, batch_size=size, seed=0, indices=np.arange(total), shuffle=False)
+    losses = jax.jit(lambda variables, batch, key: model.losses(variables, batch, key)[0])
+    sums: Any = None
+    key = jax.random.key(config.train.seed)
+    stream = batches(source, plan, config.model.input, data, start_step=0, stop_step=plan.steps_per_epoch, seed=config.train.seed)
+    for step, batch in enumerate(stream):
+        ratios = losses(predictor.variables, to_devices(batch, model.mesh), jax.random.fold_in(key, step))
+        sums = ratios if sums is None else jax.tree.map(jax.numpy.add, sums, ratios)
+    return {name: float(ratio_value(ratio)) for name, ratio in sums.items()}
+
+
+def _results(predictor: Predictor, source: Source, total: int) -> Iterator[tuple[int, int, Any]]:
+    chunk = predictor.batch_size * CALLS_AT_ONCE
+    for start in range(0, total, chunk):
+        examples = [source[i] for i in range(start, min(start + chunk, total))]
+        ids = [example.image_id for example in examples]
+        for row, result in enumerate(predictor([example.image for example in examples])):
+            yield start + row + 1, ids[row], result

@@ -1,0 +1,8 @@
+"""`maskrcnn predict` from a clone."""
+
+import sys
+
+from maskrcnn_jax.cli.main import main
+
+if __name__ == "__main__":
+    main(["predict", *sys.argv[1:]])
