@@ -7,7 +7,7 @@ from maskrcnn_jax.config import MaskHeadConfig
 from maskrcnn_jax.nn.conv import conv, upsampling_conv
 from maskrcnn_jax.nn.norm import ConvNorm
 
-_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
+_output_init = nn.initializers.normal(0.001)  # every cell starts at probability 1/2
 
 
 class MaskHead(nn.Module):
@@ -29,4 +29,4 @@ class MaskHead(nn.Module):
             x = nn.relu(ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x))
         x = upsampling_conv(config.channels, init=nn.initializers.he_normal(), name="deconv")(x)
         outputs = 1 if config.class_agnostic else self.num_classes
-        return conv(outputs, 1, init=_init, name="masks")(nn.relu(x))
+        return conv(outputs, 1, init=_output_init, name="masks")(nn.relu(x))

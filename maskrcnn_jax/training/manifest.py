@@ -9,11 +9,12 @@ from typing import Any
 
 import jax
 
+import maskrcnn_jax
 from maskrcnn_jax.config import ExperimentConfig, to_dict
 from maskrcnn_jax.data import Source, fingerprint
 
 FILE = "manifest.json"
-PACKAGES = ("maskrcnn-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pycocotools", "opencv-python-headless")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pycocotools", "opencv-python-headless")
 
 
 def write_manifest(run_dir: Path, config: ExperimentConfig, train_source: Source, val_source: Source) -> None:
@@ -21,7 +22,7 @@ def write_manifest(run_dir: Path, config: ExperimentConfig, train_source: Source
     manifest: dict[str, Any] = {
         "command": sys.argv,
         "python": sys.version,
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": {"maskrcnn-jax": maskrcnn_jax.__version__, **{name: metadata.version(name) for name in PACKAGES}},
         "devices": [str(device) for device in jax.devices()],
         "git_commit": _git_commit(),
         "data": {"train": fingerprint(train_source), "val": fingerprint(val_source)},

@@ -27,7 +27,7 @@ class MetricsLog:
         self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start_step + 1)
 
     def write(self, step: int, values: dict[str, float], *, group: str) -> None:
-        """Write the values of one step; nan becomes null in the JSON. The line is with the operating system on return.
+        """Write the values of one step; nan becomes null in the JSON and is left out of TensorBoard. The line is with the operating system on return.
 
         Args:
           step: steps done.
@@ -38,7 +38,8 @@ class MetricsLog:
         self._file.write(json.dumps({"step": step, group: numbers}) + "\n")
         self._file.flush()
         for name, value in values.items():
-            self._board.add_scalar(f"{group}/{name}", value, step)
+            if math.isfinite(value):
+                self._board.add_scalar(f"{group}/{name}", value, step)
 
     def close(self) -> None:
         """Write out what is buffered."""
