@@ -27,7 +27,9 @@ class MetricsLog:
         self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start_step + 1)
 
     def write(self, step: int, values: dict[str, float], *, group: str) -> None:
-        """Write the values of one step; nan becomes null in the JSON and is left out of TensorBoard. The line is with the operating system on return.
+        """Write the values of one step; the line is with the operating system on return.
+
+        What is not finite becomes null in the JSON and is left out of TensorBoard.
 
         Args:
           step: steps done.
