@@ -16,13 +16,23 @@ def assert_close(actual, expected, atol: float = 0.0, rtol: float = 0.0) -> None
 
 
 def assert_transforms_agree(fn: Callable, *batched: np.ndarray, atol: float = 0.0) -> None:
-    """`jit` equals eager and `vmap` equals a loop, over the leading axis of the arguments."""
+    """`jit` equals eager and `vmap` equals a loop, over the leading axis of the arguments; float32 stays float32."""
     batched = tuple(jnp.asarray(x) for x in batched)
     rows = [tuple(x[i] for x in batched) for i in range(batched[0].shape[0])]
+    with jax.enable_x64(True):  # where an array made without a dtype is float64
+        floats = [x for x in jax.tree.leaves(jax.eval_shape(fn, *rows[0])) if jnp.issubdtype(x.dtype, jnp.floating)]
+    assert all(x.dtype == jnp.float32 for x in floats)
     jitted = [jax.jit(fn)(*row) for row in rows]
     assert_close(jitted[0], fn(*rows[0]), atol=atol)
     looped = jax.tree.map(lambda *leaves: np.stack(leaves), *jitted)
     assert_close(jax.jit(jax.vmap(fn))(*batched), looped, atol=atol)
+
+
+def assert_leading_axes_are_free(fn: Callable, *args: np.ndarray, axes: Sequence[int] = (2, -1)) -> None:
+    """Functions of `*n` rows: any shape of n gives the same numbers."""
+    shaped = fn(*[jnp.asarray(x).reshape(*axes, *x.shape[1:]) for x in args])
+    flat = fn(*[jnp.asarray(x) for x in args])
+    assert_close(shaped, jax.tree.map(lambda x: x.reshape(*axes, *x.shape[1:]), flat))
 
 
 def assert_gradient(fn: Callable, *args: np.ndarray, wrt: Sequence[int] = (0,)) -> None:

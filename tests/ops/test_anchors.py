@@ -32,6 +32,10 @@ def test_base_anchors_share_their_area():
     assert_close(areas, np.full(3, 64.0**2), rtol=1e-6)  # float32
 
 
+def test_base_of_less_than_a_pixel():
+    assert base_anchors(0.5, (1.0,), round_corners=False).tolist() == [[-0.25, -0.25, 0.25, 0.25]]
+
+
 def test_grid_equals_the_oracle():
     base = base_anchors(32, RATIOS, round_corners=True)
     expected = np.asarray(oracle.grid_anchors(base.tolist(), 3, 5, 8.0, 7.5))

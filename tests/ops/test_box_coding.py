@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.ops import decode_boxes, encode_boxes
-from tests.ops.checks import assert_close, assert_gradient, assert_transforms_agree
+from tests.ops.checks import assert_close, assert_gradient, assert_leading_axes_are_free, assert_transforms_agree
 from tests.oracles import boxes as oracle
 
 WEIGHTS = (10.0, 8.0, 5.0, 4.0)
@@ -95,6 +95,11 @@ def test_transforms_agree(rng, anchors):
     # As against the oracle: fused or not, a few roundings.
     assert_transforms_agree(encode, boxes, anchors, atol=1e-4)
     assert_transforms_agree(decode, rng.standard_normal((2, 20, 4)).astype(np.float32), anchors, atol=1e-4)
+
+
+def test_leading_axes_are_free(rng, anchors):
+    assert_leading_axes_are_free(encode, some_boxes(rng), anchors)
+    assert_leading_axes_are_free(decode, rng.standard_normal((40, 4)).astype(np.float32), anchors)
 
 
 def test_gradients(rng, anchors):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.ops import box_area, clip_boxes, has_sides
-from tests.ops.checks import assert_close, assert_gradient, assert_transforms_agree
+from tests.ops.checks import assert_close, assert_gradient, assert_leading_axes_are_free, assert_transforms_agree
 from tests.oracles import boxes as oracle
 
 SIZE = np.asarray([24, 40], np.float32)
@@ -57,6 +57,10 @@ def test_has_sides(min_side, expected):
     assert has_sides(boxes[:, jnp.asarray([1, 0, 3, 2])], min_side).tolist() == expected
 
 
+def test_positive_sides_suffice():
+    assert has_sides(jnp.asarray([[0.0, 0.0, 0.001, 0.5], [0.0, 0.0, 0.0, 0.5]]), 0.0).tolist() == [True, False]
+
+
 def test_rows_do_not_touch_each_other(boxes):
     """Garbage in padding stays there, in values and in gradients."""
     clean = jnp.asarray(boxes)
@@ -72,6 +76,12 @@ def test_transforms_agree(boxes):
     assert_transforms_agree(box_area, batch, atol=ATOL)
     assert_transforms_agree(clip_boxes, batch, np.stack([SIZE, SIZE + 1]))
     assert_transforms_agree(functools.partial(has_sides, min_side=5.0), batch)
+
+
+def test_leading_axes_are_free(boxes):
+    assert_leading_axes_are_free(box_area, boxes)
+    assert_leading_axes_are_free(lambda b: clip_boxes(b, jnp.asarray(SIZE)), boxes)
+    assert_leading_axes_are_free(lambda b: has_sides(b, 3.0), boxes)
 
 
 def test_gradients(boxes):

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from maskrcnn_jax.ops.interpolation import bin_positions, hat_weights, taps_clamped, taps_or_zero
-from tests.ops.checks import assert_close, assert_gradient, assert_transforms_agree
+from tests.ops.checks import assert_close, assert_gradient, assert_leading_axes_are_free, assert_transforms_agree
 from tests.oracles.masks import interpolate_or_zero
 from tests.oracles.roi_align import bilinear
 
@@ -56,6 +56,11 @@ def test_transforms_agree():
     assert_transforms_agree(lambda x: taps_or_zero(x, 5), index, atol=1e-6)
     assert_transforms_agree(lambda x: hat_weights(x, 5), index[:, None, :], atol=1e-6)
     assert_transforms_agree(lambda a, b: bin_positions(a, b, 2, 3), index, index + 1, atol=1e-5)  # one rounding of values up to 20
+
+
+def test_leading_axes_are_free():
+    assert_leading_axes_are_free(taps_clamped, INDEX, LIMIT)
+    assert_leading_axes_are_free(lambda x: taps_or_zero(x, 5), INDEX)
 
 
 def test_gradients():

@@ -7,7 +7,7 @@ import pytest
 
 from maskrcnn_jax.ops import binary_cross_entropy, cross_entropy, masked_ratio, ratio_value, smooth_l1
 from maskrcnn_jax.structs import Ratio
-from tests.ops.checks import assert_close, assert_gradient, assert_transforms_agree
+from tests.ops.checks import assert_close, assert_gradient, assert_leading_axes_are_free, assert_transforms_agree
 from tests.oracles import losses as oracle
 
 ATOL = 1e-5  # losses up to about 20 in float32
@@ -152,6 +152,13 @@ def test_transforms_agree(rng, logits):
     assert_transforms_agree(cross_entropy, x, rng.integers(0, 5, (2, 15)).astype(np.int32), atol=ATOL)
     assert_transforms_agree(functools.partial(smooth_l1, beta=0.5), x[..., :4], t[..., :4], atol=ATOL)
     assert_transforms_agree(lambda v, m, d: ratio_value(masked_ratio(v, m, d)), x[..., 0], t[..., 0] < 0.5, t[:, 0, 0], atol=ATOL)
+
+
+def test_leading_axes_are_free(rng, logits):
+    targets, labels = rng.random((30, 5)).astype(np.float32), rng.integers(0, 5, 30).astype(np.int32)
+    assert_leading_axes_are_free(binary_cross_entropy, logits, targets)
+    assert_leading_axes_are_free(cross_entropy, logits, labels)
+    assert_leading_axes_are_free(functools.partial(smooth_l1, beta=0.5), logits[:, :4], targets[:, :4])
 
 
 def test_gradients(rng, logits):
