@@ -14,6 +14,7 @@ from maskrcnn_jax.structs import Category
 
 FOLDER = "checkpoints"  # in a run folder
 MODEL, ABOUT, TRAIN = "model", "about", "train"  # the items of one checkpoint
+NOT_MEASURED = -1.0  # mask AP of a checkpoint without evaluation: below any
 
 
 class CheckpointError(ValueError):
@@ -44,10 +45,11 @@ class CheckpointWriter:
           config: stored with every checkpoint.
           categories: stored with every checkpoint.
         """
-        best = policies.BestN(get_metric_fn=lambda metrics: metrics["mask_ap"], n=1, keep_checkpoints_without_metrics=False)
+        best = policies.BestN(get_metric_fn=_mask_ap_of, n=1, keep_checkpoints_without_metrics=False)
         self._manager = ocp.CheckpointManager(
             (run_dir / FOLDER).absolute(),
             options=ocp.CheckpointManagerOptions(
+                best_fn=_mask_ap_of,  # without it metrics are not written, and a resumed run forgets which was the best
                 preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(config.train.keep), best]),
                 save_decision_policy=policies.FixedIntervalPolicy(1),
                 enable_async_checkpointing=False,
@@ -72,8 +74,8 @@ class CheckpointWriter:
                 TRAIN: ocp.args.StandardSave(train),
             }
         )
-        metrics = None if mask_ap is None or np.isnan(mask_ap) else {"mask_ap": mask_ap}
-        self._manager.save(step, args=items, metrics=metrics, force=True)
+        known = mask_ap is not None and not np.isnan(mask_ap)
+        self._manager.save(step, args=items, metrics={"mask_ap": mask_ap if known else NOT_MEASURED}, force=True)
         self._manager.wait_until_finished()
 
     def close(self) -> None:
@@ -144,10 +146,19 @@ def load_train(run_dir: Path, step: int, variables: dict[str, Any], train: Any) 
         ) from error
 
 
+def _mask_ap_of(metrics: dict[str, float]) -> float:
+    return metrics["mask_ap"]
+
+
 def _steps(folder: Path) -> list[int]:
     return [int(entry.name) for entry in folder.iterdir() if entry.name.isdigit()] if folder.is_dir() else []
 
 
 def _mask_ap(folder: Path) -> float:
     file = folder / "metrics" / "metrics"
-    return float(json.loads(file.read_text())["mask_ap"]) if file.is_file() else -1.0
+    if not file.is_file():
+        return NOT_MEASURED
+    try:
+        return _mask_ap_of(json.loads(file.read_text()))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{file}: not readable ({error}); delete {folder}, or give the folder of one checkpoint") from error

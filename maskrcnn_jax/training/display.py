@@ -1,7 +1,6 @@
 """What a person sees while training runs."""
 
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,7 +24,7 @@ class Display:
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._progress.add_task("training", total=steps, completed=start_step, text="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Display":
         """Show the bar."""
         self._progress.start()
         return self

@@ -73,7 +73,6 @@ def train(
     start = _start_step(run, resume)
     model = models.build(config.model)
     run.mkdir(parents=True, exist_ok=True)
-    write_manifest(run, config, train_source, val_source)
     with Display(console or Console(), config.train.steps, start) as display:
         loop = _Loop(config, model, run, start, (train_source, val_source), display)
         try:
@@ -100,6 +99,7 @@ class _Loop:
         """All steps that are left, and the evaluation of the last one."""
         config, total = self._config, self._config.train.steps
         state = self._initial_state()
+        write_manifest(self._dir, config, self._train_source, self._val_source)  # not before: a config that does not fit leaves the old one
         result: Evaluation | None = None
         for step, batch in enumerate(self._batches(), self._start + 1):
             state, metrics = self._steps(state, to_devices(batch, self._model.mesh))
@@ -111,9 +111,8 @@ class _Loop:
                 result = self._evaluate(step, state) if evaluates else None
                 self._save(step, state, result)
                 self._clock = time.perf_counter()
-        if result is None:
-            self._record()
-            result = self._evaluate(total, state)
+        if result is None:  # there was nothing left to do
+            result = self._evaluate(self._start, state)
         self._write_pictures(state, result)
         return result
 

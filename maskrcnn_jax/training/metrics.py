@@ -11,7 +11,7 @@ LINES = "metrics.jsonl"
 
 
 class MetricsLog:
-    """Appends one line a logged step; lines after the step that training resumes from are taken back first."""
+    """Appends one line a logged step and group; lines after the step that training resumes from are taken back first."""
 
     def __init__(self, run_dir: Path, start_step: int) -> None:
         """Open the log of a run.
@@ -22,13 +22,17 @@ class MetricsLog:
         """
         path = run_dir / LINES
         kept = [line for line in _whole_lines(path) if line["step"] <= start_step]
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self._held = {(line["step"], group) for line in kept for group in line}
+        shortened = path.with_suffix(".new")
+        shortened.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        shortened.replace(path)  # at once: a process killed here loses no line
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start_step + 1)
 
     def write(self, step: int, values: dict[str, float], *, group: str) -> None:
         """Write the values of one step; the line is with the operating system on return.
 
+        A line that was kept from before is not written again: an evaluation repeated after a restart found the same.
         What is not finite becomes null in the JSON and is left out of TensorBoard.
 
         Args:
@@ -36,6 +40,8 @@ class MetricsLog:
           values: numbers by name.
           group: "train" or "val", the key of the line and the prefix in TensorBoard.
         """
+        if (step, group) in self._held:
+            return
         numbers: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._file.write(json.dumps({"step": step, group: numbers}) + "\n")
         self._file.flush()

@@ -75,7 +75,7 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
         params = unflatten_dict(dict(optax.apply_updates(trained, updates)) | frozen, sep="/")
         metrics = values | {
             "loss": loss,
-            "grad_norm": optax.global_norm(gradients),
+            "grad_norm": optax.tree.norm(gradients),
             "learning_rate": rate(state.step),
             "objects_cut": jnp.sum(batch.objects_cut).astype(jnp.float32),
         }

@@ -1,0 +1,213 @@
+import gc
+import io
+import json
+from dataclasses import replace
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+import maskrcnn_jax
+from maskrcnn_jax import checkpoint
+from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
+from maskrcnn_jax.config import ConfigError, EvalConfig, OptimizerConfig, to_dict
+from maskrcnn_jax.data import DataError
+from maskrcnn_jax.training import NonFiniteError, train
+from maskrcnn_jax.training.loop import make_plan
+from maskrcnn_jax.training.metrics import MetricsLog
+from tests import tiny
+from tests.training.conftest import MODEL
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+LOSSES = {"loss", "rpn_class", "rpn_box", "class", "box", "mask"}
+
+
+def steps_on_disk(run):
+    return sorted(int(path.name) for path in (run / "checkpoints").iterdir())
+
+
+def assert_equal_checkpoints(run, other, step):
+    found, expected = (checkpoint.load(folder / "checkpoints" / str(step)) for folder in (run, other))
+    jax.tree.map(np.testing.assert_array_equal, found.variables, expected.variables)
+
+
+def test_a_run_leaves_metrics_checkpoints_results_and_pictures(run_training, read_lines, tmp_path):
+    config = tiny.experiment(model=MODEL, log_every=2)
+    config = replace(config, eval=EvalConfig(every=4, batch_size=2, pictures=3))
+    result = run_training(config, tmp_path)
+    assert result.metrics["segm"].stats["AP"] == 1.0
+    lines = read_lines(tmp_path)
+    assert [(line["step"], *(key for key in line if key != "step")) for line in lines] == [
+        (2, "train"),
+        (4, "train"),
+        (4, "val"),
+        (6, "train"),
+        (6, "val"),
+    ]
+    assert set(lines[0]["train"]) == LOSSES | {"grad_norm", "learning_rate", "objects_cut"}
+    assert lines[-1]["val"]["mask_AP"] == lines[-1]["val"]["box_AP50"] == 1.0
+    assert steps_on_disk(tmp_path) == [4, 6]
+    assert json.loads((tmp_path / "detections.json").read_text()) == result.detections
+    assert {entry["image_id"] for entry in result.detections} == {100, 101, 102}
+    picture = cv2.imread(str(tmp_path / "pictures.png"))
+    assert picture.std() > 10
+    stored = checkpoint.load(tmp_path)
+    assert stored.step == 6  # of equals the newest
+    assert stored.config == config
+    assert stored.categories == tiny.Squares.categories
+
+
+def test_the_manifest_says_what_made_the_run(run_training, tmp_path):
+    config = tiny.experiment(model=MODEL)
+    run_training(config, tmp_path / "one")
+    run_training(config, tmp_path / "two", sources=(tiny.Squares(7), tiny.Squares(3)))
+    one, two = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("one", "two"))
+    assert one["versions"]["maskrcnn-jax"] == maskrcnn_jax.__version__
+    assert one["versions"]["jax"] == jax.__version__
+    assert one["config"] == to_dict(config)
+    assert one["command"]
+    assert one["git_commit"] is None or len(one["git_commit"].rstrip("+")) == 40
+    assert len(one["data"]["train"]) == 64
+    assert one["data"]["val"] == two["data"]["val"]
+    assert one["data"]["train"] != two["data"]["train"]
+
+
+def test_progress_is_printed_where_there_is_no_terminal(run_training, tmp_path):
+    text = io.StringIO()
+    run_training(tiny.experiment(model=MODEL, steps=2), tmp_path, console=Console(file=text, force_terminal=False))
+    assert "compiling the step for 64 x 64" in text.getvalue()
+    assert "step 2  loss" in text.getvalue()
+    assert "images/s" in text.getvalue()
+
+
+def test_progress_is_a_bar_on_a_terminal(run_training, tmp_path):
+    text = io.StringIO()
+    run_training(tiny.experiment(model=MODEL, steps=2), tmp_path, console=Console(file=text, force_terminal=True, width=200))
+    assert "compiling" in text.getvalue()
+    assert "2/2" in text.getvalue()
+
+
+INTERRUPTIONS = [(place, n) for place, calls in (("log", 7), ("before saving", 3), ("after saving", 3)) for n in range(calls)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    run = tmp_path_factory.mktemp("uninterrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maskrcnn_jax.models, "build", tiny.stand_in)
+        train(tiny.experiment(model=MODEL), run, sources=(tiny.Squares(8), tiny.Squares(3)))
+    return run
+
+
+@pytest.mark.parametrize(("place", "n"), INTERRUPTIONS)
+def test_interrupted_anywhere_and_resumed_is_as_never_stopped(place, n, uninterrupted, run_training, read_lines, tmp_path, monkeypatch):
+    calls = iter(range(100))
+
+    def interrupt_at(function, *, after):
+        def run(*arguments, **options):
+            now = next(calls) == n
+            if now and not after:
+                raise KeyboardInterrupt
+            function(*arguments, **options)
+            if now:
+                raise KeyboardInterrupt
+
+        return run
+
+    owner, name = (MetricsLog, "write") if place == "log" else (CheckpointWriter, "save")
+    config = tiny.experiment(model=MODEL)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupt_at(getattr(owner, name), after=place == "after saving"))
+        with pytest.raises(KeyboardInterrupt):
+            run_training(config, tmp_path)
+    run_training(config, tmp_path, resume=checkpoint.latest_step(tmp_path) is not None)
+    assert read_lines(tmp_path) == read_lines(uninterrupted)
+    assert steps_on_disk(tmp_path) == steps_on_disk(uninterrupted)
+    assert_equal_checkpoints(tmp_path, uninterrupted, 6)
+
+
+def test_resuming_a_finished_run_only_evaluates_again(run_training, tmp_path):
+    config = tiny.experiment(model=MODEL)
+    first = run_training(config, tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    (tmp_path / "pictures.png").unlink()
+    assert run_training(config, tmp_path, resume=True).detections == first.detections
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+    assert (tmp_path / "pictures.png").is_file()
+
+
+def test_resuming_with_more_steps_goes_on(run_training, read_lines, tmp_path):
+    run_training(tiny.experiment(model=MODEL, steps=2), tmp_path)
+    run_training(tiny.experiment(model=MODEL, steps=4), tmp_path, resume=True)
+    assert [line["step"] for line in read_lines(tmp_path)] == [1, 2, 2, 3, 4, 4]
+
+
+def assert_says(error, *words):
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_resuming_without_a_checkpoint_is_an_error(run_training, tmp_path):
+    with pytest.raises(CheckpointError) as error:
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", resume=True)
+    assert_says(error, str(tmp_path / "run"), "no checkpoint to resume from", "leave out --resume")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_used_run_folder_without_resume_is_an_error_and_stays_as_it_is(uninterrupted, run_training):
+    before = {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError) as error:
+        run_training(tiny.experiment(model=MODEL), uninterrupted)
+    assert_says(error, str(uninterrupted), "already holds checkpoints up to step 6", "add --resume")
+    assert {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # reads that Orbax gives up when one of them fails
+@pytest.mark.parametrize("other", ["shape", "optimizer"])
+def test_resuming_with_a_config_that_does_not_fit_is_an_error(other, run_training, tmp_path, monkeypatch):
+    run_training(tiny.experiment(model=MODEL, steps=2), tmp_path)
+    before = (tmp_path / "manifest.json").read_text()
+    config = tiny.experiment(model=MODEL, steps=4)
+    if other == "shape":
+        layer = {"kernel": jax.numpy.ones(4), "bias": jax.numpy.ones(3)}
+        wider = {"params": {"backbone": {"stem": {"kernel": jax.numpy.ones(3)}}, "head": {"layer": layer}}, "batch_stats": {}}
+        monkeypatch.setattr("maskrcnn_jax.models.build", lambda config: tiny.stand_in(config)._replace(init=lambda key: wider))
+    else:
+        config = replace(config, optimizer=OptimizerConfig(kind="adamw"))
+    with pytest.raises(CheckpointError) as error:
+        run_training(config, tmp_path, resume=True)
+    assert_says(error, str(tmp_path / "checkpoints" / "2"), "does not fit this config", "manifest.json", "another run folder")
+    assert (tmp_path / "manifest.json").read_text() == before  # it still holds the config to go back to
+    gc.collect()
+
+
+@pytest.mark.parametrize("checkpoint_every", [1, 2])
+def test_a_loss_that_is_not_finite_ends_the_run(checkpoint_every, run_training, read_lines, tmp_path):
+    optimizer = OptimizerConfig(learning_rate=1e30, warmup_steps=0)
+    config = tiny.experiment(model=MODEL, optimizer=optimizer, checkpoint_every=checkpoint_every)
+    with pytest.raises(NonFiniteError) as error:
+        run_training(config, tmp_path)
+    ids = [100 + int(i) for i in make_plan(config, tiny.Squares(8))(1)[1]]
+    assert_says(error, "step 2: ", "loss", "mask", "grad_norm", str(ids), "lower optimizer.learning_rate", "optimizer.clip_norm")
+    assert "learning_rate" not in str(error.value).split(" not finite")[0]
+    assert [line["step"] for line in read_lines(tmp_path)] == [1]
+    assert steps_on_disk(tmp_path) == ([1] if checkpoint_every == 1 else [])
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_another_number_of_classes_than_the_data_s_is_an_error(which, run_training, tmp_path):
+    sources = [tiny.Squares(8), tiny.Squares(3)]
+    sources[which].categories = (*tiny.Squares.categories, tiny.Squares.categories[0]._replace(id=50, name="blue"))
+    with pytest.raises(ConfigError) as error:
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=tuple(sources))
+    assert_says(error, "model.num_classes is 2", "3 categories", "set model.num_classes to 3")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_on_an_empty_source_is_an_error(run_training, tmp_path):
+    with pytest.raises(DataError) as error:
+        run_training(tiny.experiment(model=MODEL), tmp_path, sources=(tiny.Squares(0), tiny.Squares(3)))
+    assert_says(error, "no usable image", "data.train_annotations")

@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from maskrcnn_jax.training.metrics import MetricsLog
+
+
+def write(folder, start, steps):
+    log = MetricsLog(folder, start)
+    for step in steps:
+        log.write(step, {"loss": step / 8}, group="train")
+    log.close()
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_line_is_on_disk_when_write_returns(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    log.write(3, {"loss": 0.1, "mask": 2.0}, group="train")
+    assert lines(tmp_path) == [{"step": 3, "train": {"loss": 0.1, "mask": 2.0}}]
+    log.close()
+
+
+def test_lines_after_the_step_resumed_from_are_taken_back(tmp_path):
+    write(tmp_path, 0, range(1, 6))
+    write(tmp_path, 3, range(4, 8))
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_run_that_starts_anew_has_none_of_the_old_lines(tmp_path):
+    write(tmp_path, 0, range(1, 4))
+    write(tmp_path, 0, [1])
+    assert [line["step"] for line in lines(tmp_path)] == [1]
+
+
+@pytest.mark.parametrize("half", ['{"step": 4, "tra', '{"step": 2, "train": {"loss": 0.25}}'])
+def test_a_last_line_without_its_end_is_dropped(tmp_path, half):
+    write(tmp_path, 0, [1, 2])
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write(half)
+    write(tmp_path, 2, [3])
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2, 3]
+
+
+def test_what_is_held_already_is_not_written_twice(tmp_path):
+    write(tmp_path, 0, [1, 2])
+    log = MetricsLog(tmp_path, 2)
+    log.write(2, {"loss": 9.0}, group="train")
+    log.write(2, {"mask_AP": 0.5}, group="val")
+    log.close()
+    assert lines(tmp_path)[1:] == [{"step": 2, "train": {"loss": 0.25}}, {"step": 2, "val": {"mask_AP": 0.5}}]
+
+
+def test_a_kill_while_the_log_opens_loses_no_line(tmp_path, monkeypatch):
+    write(tmp_path, 0, [1, 2, 3])
+    before = (tmp_path / "metrics.jsonl").read_text()
+
+    def killed_halfway(path, text, **_):
+        path.write_bytes(text[:10].encode())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", killed_halfway)
+    with pytest.raises(KeyboardInterrupt):
+        MetricsLog(tmp_path, 2)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_what_is_not_finite_is_null_in_json_and_absent_from_tensorboard(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    log.write(1, {"loss": 0.5, "mask_AP": float("nan"), "box_AP": float("inf")}, group="val")
+    log.close()
+    assert lines(tmp_path) == [{"step": 1, "val": {"loss": 0.5, "mask_AP": None, "box_AP": None}}]
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert b"val/loss" in events.read_bytes()
+    assert b"_AP" not in events.read_bytes()

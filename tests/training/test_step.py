@@ -1,0 +1,93 @@
+import jax
+import numpy as np
+import pytest
+
+from maskrcnn_jax.config import OptimizerConfig
+from maskrcnn_jax.data import make_batch
+from maskrcnn_jax.training.compiled import CompiledSteps
+from maskrcnn_jax.training.step import init_state, make_step, replicated, split_frozen, to_devices
+from tests import tiny
+
+PLAIN = OptimizerConfig(learning_rate=0.1, warmup_steps=0, weight_decay=0.0)
+
+
+def batch_of(canvas=(64, 64)):
+    source = tiny.Squares(2, canvas)
+    return make_batch([source[0], source[1]], canvas, max_objects=4, mask_crop=8)
+
+
+def start(config):
+    model = tiny.stand_in(config.model)
+    return model, replicated(init_state(model.init(jax.random.key(3)), model, config), model.mesh)
+
+
+def one_step(config, batch=None):
+    model, state = start(config)
+    return state, *jax.jit(make_step(model, config))(state, to_devices(batch or batch_of(), model.mesh))
+
+
+def test_a_step_by_hand():
+    state, after, metrics = one_step(tiny.experiment(optimizer=PLAIN, seed=7))
+    layer = jax.device_get(state.params["head"]["layer"])
+    target = batch_of().image.mean(axis=(0, 1, 2)) / 255 + np.asarray(jax.random.uniform(jax.random.fold_in(jax.random.key(7), 0), (3,)))
+    error = layer["kernel"] + 0.5 * layer["bias"] - target
+    assert metrics["loss"] == pytest.approx(5 * np.sum(error**2) / 2, rel=1e-5)
+    assert all(metrics[name] * 5 == pytest.approx(metrics["loss"].item()) for name in ("rpn_class", "rpn_box", "class", "box", "mask"))
+    assert metrics["grad_norm"] == pytest.approx(np.sqrt(np.sum((5 * error) ** 2 + (2.5 * error) ** 2)), rel=1e-5)
+    assert metrics["learning_rate"] == pytest.approx(0.1)
+    assert after.step == 1
+    np.testing.assert_allclose(after.params["head"]["layer"]["kernel"], layer["kernel"] - 0.1 * 5 * error, rtol=1e-4)
+    np.testing.assert_allclose(after.params["head"]["layer"]["bias"], layer["bias"] - 0.1 * 2.5 * error, rtol=1e-4)
+
+
+def test_every_step_draws_from_its_own_key():
+    config = tiny.experiment(optimizer=PLAIN)
+    model, state = start(config)
+    step = jax.jit(make_step(model, config))
+    batch = to_devices(batch_of(), model.mesh)
+    first, second = step(state, batch)[1], step(state._replace(step=state.step + 1), batch)[1]
+    assert first["loss"] != second["loss"]
+
+
+def test_frozen_parameters_have_no_optimizer_state_and_do_not_move():
+    config = tiny.experiment()
+    model, state = start(config)
+    trained, frozen = split_frozen(state.params, model)
+    assert list(frozen) == ["backbone/stem/kernel"]
+    assert sorted(trained) == ["head/layer/bias", "head/layer/kernel"]
+    held = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state.opt_state)]
+    assert any("head/layer/kernel" in path for path in held)
+    assert not any("backbone" in path for path in held)
+    before, after, _ = one_step(tiny.experiment(optimizer=OptimizerConfig(learning_rate=0.1, warmup_steps=0, decay="all")))
+    assert np.array_equal(before.params["backbone"]["stem"]["kernel"], after.params["backbone"]["stem"]["kernel"])
+    assert not np.array_equal(before.params["head"]["layer"]["kernel"], after.params["head"]["layer"]["kernel"])
+
+
+def test_objects_beyond_the_capacity_are_counted():
+    source = tiny.Squares(2)
+    crowded = source[0]._replace(
+        masks=np.repeat(source[0].masks, 3, 0), boxes=np.repeat(source[0].boxes, 3, 0), labels=np.ones(3, np.int32), crowd=np.zeros(3, bool)
+    )
+    batch = make_batch([crowded, source[1]], (64, 64), max_objects=1, mask_crop=8)
+    assert one_step(tiny.experiment(), batch)[2]["objects_cut"] == 2
+
+
+def test_another_learning_rate_leaves_the_model_s_part_alone():
+    state, slow, metrics = one_step(tiny.experiment(optimizer=PLAIN))
+    _, fast, other = one_step(tiny.experiment(optimizer=OptimizerConfig(learning_rate=0.2, warmup_steps=0, weight_decay=0.0)))
+    assert metrics["loss"] == other["loss"]
+    assert metrics["grad_norm"] == other["grad_norm"]
+    kernel, by_slow, by_fast = (x.params["head"]["layer"]["kernel"] for x in (state, slow, fast))
+    np.testing.assert_allclose(by_fast - kernel, 2 * (by_slow - kernel), rtol=1e-4)
+
+
+def test_one_program_a_canvas():
+    config = tiny.experiment()
+    model, state = start(config)
+    compiled = []
+    steps = CompiledSteps(model, config, compiled.append)
+    for canvas in ((64, 64), (64, 96), (64, 64), (64, 96), (64, 64)):
+        state, metrics = steps(state, to_devices(batch_of(canvas), model.mesh))
+        assert np.isfinite(metrics["loss"])
+    assert compiled == list(steps.programs) == [(64, 64), (64, 96)]
+    assert state.step == 5
