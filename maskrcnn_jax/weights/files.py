@@ -1,8 +1,11 @@
 """Files of weights to arrays by name."""
 
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from maskrcnn_jax.weights.errors import WeightsError
 
@@ -17,16 +20,19 @@ def read_npz(path: Path) -> Arrays:
     these become the norm of that convolution with mean 0 and variance 1.
 
     Raises:
-      WeightsError: the file is missing, or is no `.npz` file.
+      WeightsError: the file is missing, is no `.npz` file, or holds a layer without all of its arrays.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give an .npz file of weights with torchvision's names, or a checkpoint folder")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, NpzFile(opened, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
         raise WeightsError(f"{path}: not a readable .npz file ({error}); save the arrays with numpy.savez") from error
-    return _unfold_norms(_unquantise(stored))
+    try:
+        return _unfold_norms(_unquantise(stored))
+    except KeyError as error:
+        raise WeightsError(f"{path}: {error.args[0]} is missing; save all arrays of a layer") from error
 
 
 def _unquantise(stored: Arrays) -> Arrays:
