@@ -1,0 +1,150 @@
+import logging
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pycocotools import mask as mask_utils
+
+from maskrcnn_jax import ops
+from maskrcnn_jax.config import InputConfig, PasteConfig
+from maskrcnn_jax.data import DataError
+from maskrcnn_jax.inference import Predictor, encode_masks
+from tests import tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+INPUT = InputConfig(min_side=64, max_side=96, canvases=((64, 64), (64, 96), (96, 64)))
+CONFIG = replace(tiny.MODEL, num_classes=2, input=INPUT)
+
+
+def predictor_of(model, batch_size=1):
+    return Predictor(model, model.init(jax.random.key(0)), tiny.Squares.categories, batch_size=batch_size)
+
+
+def with_square(height, width, x0, y0, x1, y1):
+    image = np.full((height, width, 3), 20, np.uint8)
+    image[y0:y1, x0:x1] = (255, 0, 0)
+    return image
+
+
+SIZES = [(64, 64), (32, 48), (128, 96), (64, 90), (80, 80), (60, 60)]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_results_keep_the_order_and_come_in_each_image_s_own_pixels(batch_size):
+    boxes = [(10 + 2 * i, 8, 26 + 2 * i, 24) for i in range(len(SIZES))]
+    images = [with_square(*size, *box) for size, box in zip(SIZES, boxes, strict=True)]
+    for size, box, result in zip(SIZES, boxes, predictor_of(tiny.stand_in(CONFIG), batch_size)(images), strict=True):
+        assert result.size == size
+        assert len(result.boxes) == len(result.scores) == len(result.labels) == len(result.masks) == 1
+        assert np.abs(result.boxes[0] - box).max() <= 1.5  # resizing blurs the edge
+        (mask,) = result.masks
+        assert mask["size"] == list(size)
+        drawn = mask_utils.decode(mask)
+        assert drawn[12:20, box[0] + 4 : box[2] - 4].all()
+        assert drawn.sum() <= (box[2] - box[0] + 3) * (box[3] - box[1] + 3)
+
+
+def test_boxes_are_scaled_by_each_axis_own_ratio():
+    # 50 x 33 becomes 96 x 63 at a maximum side of 96: the canvas's pixels are 50 / 96 high and 33 / 63 wide.
+    image = np.zeros((50, 33, 3), np.uint8)
+    image[:25] = 255
+    model = tiny.stand_in(CONFIG)
+    canvas_box = np.float32([0, 0, 63, 48])
+
+    def fixed(variables, images, sizes):
+        found = model.predict(variables, images, sizes)
+        return found._replace(boxes=jnp.broadcast_to(canvas_box, found.boxes.shape), mask_frames=found.boxes)
+
+    np.testing.assert_allclose(predictor_of(model._replace(predict=fixed))([image])[0].boxes, [[0, 0, 33, 25]], rtol=1e-6)
+
+
+def test_boxes_end_at_the_image_s_border():
+    model = tiny.stand_in(CONFIG)
+
+    def beyond(variables, images, sizes):
+        found = model.predict(variables, images, sizes)
+        return found._replace(boxes=jnp.broadcast_to(jnp.float32([-3, -2, 90, 70]), found.boxes.shape))
+
+    result = predictor_of(model._replace(predict=beyond))([with_square(64, 64, 10, 10, 30, 30)])[0]
+    assert result.boxes.tolist() == [[0, 0, 64, 64]]
+
+
+def test_no_images_and_no_detections():
+    predictor = predictor_of(tiny.stand_in(CONFIG), 3)
+    assert predictor([]) == []
+    (result,) = predictor([np.zeros((40, 60, 3), np.uint8)])
+    assert result.boxes.shape == (0, 4)
+    assert result.scores.shape == result.labels.shape == (0,)
+    assert result.masks == []
+    assert result.size == (40, 60)
+
+
+def test_candidates_beyond_the_capacity_are_a_warning(caplog):
+    model = tiny.stand_in(CONFIG)
+
+    def overfull(variables, images, sizes):
+        found = model.predict(variables, images, sizes)
+        return found._replace(cut=jnp.full(images.shape[0], 7, jnp.int32))
+
+    image = with_square(64, 64, 10, 10, 30, 30)
+    with caplog.at_level(logging.WARNING):
+        predictor_of(model)([image])
+        assert caplog.text == ""
+        predictor_of(model._replace(predict=overfull))([image])
+    assert "7 candidates" in caplog.text
+    assert "raise" in caplog.text
+    assert "detect.max_candidates" in caplog.text
+
+
+def test_one_program_a_canvas():
+    traced = []
+    model = tiny.stand_in(CONFIG)
+
+    def counting(variables, images, sizes):
+        traced.append(images.shape)
+        return model.predict(variables, images, sizes)
+
+    predictor = predictor_of(model._replace(predict=counting), 2)
+    images = [with_square(*size, 10, 8, 26, 24) for size in SIZES]
+    predictor(images)
+    predictor(images[::-1])
+    assert sorted(traced) == [(2, 64, 64, 3), (2, 64, 96, 3), (2, 96, 64, 3)]
+
+
+def test_an_image_that_fits_no_canvas_is_an_error():
+    config = replace(CONFIG, input=replace(INPUT, canvases=((64, 64),)))
+    with pytest.raises(DataError) as error:
+        predictor_of(tiny.stand_in(config))([np.zeros((64, 90, 3), np.uint8)])
+    assert "64 x 90" in str(error.value)
+    assert "add a canvas that holds it" in str(error.value)
+
+
+def test_another_number_of_categories_is_an_error():
+    model = tiny.stand_in(CONFIG)
+    with pytest.raises(ValueError) as error:
+        Predictor(model, model.init(jax.random.key(0)), tiny.Squares.categories[:1])
+    assert "2 classes, there are 1 categories; give those it was trained on" in str(error.value)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_size_that_cannot_be_is_an_error(batch_size):
+    with pytest.raises(ValueError) as error:
+        predictor_of(tiny.stand_in(CONFIG), batch_size)
+    assert f"must be a positive multiple of the mesh's 1 devices; got {batch_size}" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "expanded"])
+@pytest.mark.parametrize("count", [1, 16, 19])
+def test_encoded_masks_are_the_pasted_ones(rng, kind, count):
+    height, width = 45, 133
+    masks = rng.random((count, 6, 6), np.float32)
+    corners = rng.uniform(-10, 100, (count, 2)).astype(np.float32)
+    frames = np.concatenate([corners, corners + rng.uniform(2, 60, (count, 2)).astype(np.float32)], axis=1)
+    pasted = ops.paste_masks(jnp.asarray(masks), jnp.asarray(frames), height=height, width=width, kind=kind)
+    encoded = encode_masks(masks, frames, (height, width), PasteConfig(kind=kind, threshold=0.6))
+    assert [mask["size"] for mask in encoded] == [[height, width]] * count
+    for mask, expected in zip(encoded, np.asarray(pasted) >= 0.6, strict=True):
+        assert np.array_equal(mask_utils.decode(mask), expected)
