@@ -1,6 +1,7 @@
 """Fixtures of all tests; shapes and types of the package are checked at every call."""
 
 import os
+import warnings
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -36,3 +37,23 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set MASKRCNN_DATA to the folder that holds coco_free, coco_eval, nuclei and backbones")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory) -> Path:
+    """The config file of `tests.tiny.experiment`."""
+    path = tmp_path_factory.mktemp("config") / "tiny.py"
+    path.write_text("from tests.tiny import experiment as get_config\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_config, tmp_path_factory) -> Path:
+    """Run folder of a tiny, but whole, model that the command line has trained for two steps."""
+    from maskrcnn_jax.cli.main import main
+
+    run = tmp_path_factory.mktemp("trained") / "run"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # pycocotools under NumPy 2
+        main(["train", str(tiny_config), "--run-dir", str(run), "--train.steps", "2", "--optimizer.learning-rate", "0.005"])
+    return run

@@ -1,0 +1,138 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as mask_utils
+
+from maskrcnn_jax import checkpoint
+from maskrcnn_jax.cli.main import main
+from maskrcnn_jax.data import ShapesSource
+from maskrcnn_jax.data.shapes import CATEGORIES
+from tests import tiny
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def test_train_writes_a_run_folder_with_the_changed_fields(trained):
+    stored = checkpoint.load(trained)
+    assert stored.step == stored.config.train.steps == 2
+    assert stored.config.optimizer.learning_rate == 0.005
+    assert stored.config.model == tiny.MODEL
+    assert stored.categories == CATEGORIES
+    assert (trained / "pictures.png").stat().st_size > 1000
+    assert [json.loads(line)["step"] for line in (trained / "metrics.jsonl").read_text().splitlines()] == [1, 2, 2]
+
+
+def test_a_dry_run_tells_parameters_compile_memory_and_time_and_writes_nothing(tiny_config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["train", str(tiny_config), "--dry-run"])
+    out = capsys.readouterr().out
+    parameters = dict(line.split()[1:4:2] for line in out.splitlines() if line.count("│") == 4)
+    assert set(parameters) == {"backbone", "fpn", "rpn_head", "box_head", "mask_head", "all"}
+    assert f"{sum(int(parameters[name].replace(',', '')) for name in parameters if name != 'all'):,}" == parameters["all"]
+    for word in ("compiling the step for 64 x 64", "compile: ", "memory of the step: ", "s a step", "6 steps"):
+        assert word in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_eval_of_a_checkpoint(trained, tmp_path, capsys):
+    main(["eval", str(trained), "--out", str(tmp_path / "measured"), "--data.val-size", "4"])
+    out = capsys.readouterr().out
+    assert all(category.name in out for category in CATEGORIES)
+    assert "box   AP 0.0" in out
+    assert "mask  AP 0.0" in out
+    entries = json.loads((tmp_path / "measured" / "detections.json").read_text())
+    assert {entry["image_id"] for entry in entries} == {10**9 + i for i in range(4)}
+    assert {entry["category_id"] for entry in entries} <= {category.id for category in CATEGORIES}
+
+
+def test_eval_of_a_config_with_random_weights(tiny_config, tmp_path, monkeypatch, capsys):
+    """Zero detections, for nothing scores over 1."""
+    monkeypatch.chdir(tmp_path)
+    main(["eval", str(tiny_config), "--data.val-size", "2", "--model.detect.score-threshold", "1"])
+    out = capsys.readouterr().out
+    assert "box   AP 0.000  AP50 0.000" in out
+    assert "mask  AP 0.000  AP50 0.000" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_eval_of_a_checkpoint_on_data_with_other_classes_is_an_error(trained, shared_data, capsys):
+    nuclei = shared_data / "nuclei"
+    paths = [f"--data.{split}-{kind}" for split in ("train", "val") for kind in ("annotations", "images")]
+    values = [nuclei / "instances_train.json", nuclei / "images", nuclei / "instances_val.json", nuclei / "images"]
+    with pytest.raises(SystemExit) as end:
+        main(["eval", str(trained), "--data.kind", "coco", *(str(x) for pair in zip(paths, values, strict=True) for x in pair)])
+    assert end.value.code == 1
+    assert "model.num_classes is 4, but the data have 1 categories" in capsys.readouterr().err
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shape = ShapesSource(50, 1)[0].image
+    Image.fromarray(shape).save(folder / "rgb.png")
+    Image.fromarray(shape[:120, :, 0]).save(folder / "grey.jpg")
+    return [folder / "rgb.png", folder / "grey.jpg"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_predict_writes_pictures_and_one_json(batch_size, trained, images, tmp_path, capsys):
+    out = tmp_path / "found"
+    arguments = ["--score-threshold", "0", "--batch-size", str(batch_size)]
+    main(["predict", str(trained), *map(str, images), "--out", str(out), *arguments])
+    assert sorted(path.name for path in out.iterdir()) == ["detections.json", "grey.png", "rgb.png"]
+    found = json.loads((out / "detections.json").read_text())
+    assert found["categories"] == [{"id": category.id, "name": category.name} for category in CATEGORIES]
+    assert found["images"] == [
+        {"id": 1, "file_name": str(images[0]), "height": 160, "width": 160},
+        {"id": 2, "file_name": str(images[1]), "height": 120, "width": 160},
+    ]
+    assert {entry["image_id"] for entry in found["annotations"]} == {1, 2}
+    assert [entry["id"] for entry in found["annotations"]] == list(range(1, len(found["annotations"]) + 1))
+    for entry in found["annotations"]:
+        height, width = (found["images"][entry["image_id"] - 1][side] for side in ("height", "width"))
+        x, y, w, h = entry["bbox"]
+        assert x >= 0
+        assert y >= 0
+        assert x + w <= width + 1e-3
+        assert y + h <= height + 1e-3
+        assert 0 < entry["score"] <= 1
+        assert entry["category_id"] in {category.id for category in CATEGORIES}
+        assert mask_utils.decode(entry["segmentation"]).shape == (height, width)
+    for image, name in zip(images, ("rgb.png", "grey.png"), strict=True):
+        drawn, original = cv2.imread(str(out / name)), cv2.imread(str(image))
+        assert drawn.shape[:2] >= original.shape[:2]
+        assert drawn.shape != original.shape or not np.array_equal(drawn, original)
+    assert f"{len(found['annotations'])} detections in 2 images" in capsys.readouterr().out
+
+
+def refused(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["predict", *map(str, arguments)])
+    assert end.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_two_images_of_one_name_are_refused(trained, images, tmp_path, capsys):
+    err = refused([trained, images[0], images[0].with_suffix(".jpg"), "--out", tmp_path / "found"], capsys)
+    assert "rgb.jpg: its picture would overwrite that of another image called rgb; predict them into two folders" in err
+    assert not (tmp_path / "found").exists()
+
+
+def test_no_images_are_refused(trained, tmp_path, capsys):
+    assert "name at least one image file after the checkpoint" in refused([trained, "--out", tmp_path / "found"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, ("no such image file", "restore it")), (b"no image", ("corrupt", "replace the file"))]
+)
+def test_an_image_that_cannot_be_read_is_an_error(content, words, trained, tmp_path, capsys):
+    path = tmp_path / "bad.png"
+    if content is not None:
+        path.write_bytes(content)
+    err = refused([trained, path, "--out", tmp_path / "found"], capsys)
+    for word in (f"maskrcnn predict: {path}", *words):
+        assert word in err
