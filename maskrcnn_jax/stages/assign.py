@@ -27,10 +27,10 @@ def assign_anchors(
 
     Source: Ren et al. 2015, section 3.1.2.
     """
-    objects = _objects(instances)
+    iou = ops.pairwise_iou(anchors, instances.boxes)
     matches = ops.match(
-        ops.pairwise_iou(anchors, instances.boxes),
-        objects,
+        jnp.where(usable[:, None], iou, 0),  # or an anchor in the padding could be an object's best, and nobody its positive
+        _objects(instances),
         foreground_iou=config.rpn_foreground_iou,
         background_iou=config.rpn_background_iou,
         low_quality=config.rpn_low_quality,
