@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+from maskrcnn_jax import checkpoint, models
+from maskrcnn_jax.checkpoint import CheckpointError
+from maskrcnn_jax.config import TrainConfig
+from maskrcnn_jax.training import initial_variables
+from maskrcnn_jax.weights import WeightsError
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def model():
+    return models.build(tiny.MODEL)
+
+
+@pytest.fixture(scope="module")
+def other_model():
+    """Seven classes instead of four."""
+    return models.build(replace(tiny.MODEL, num_classes=7))
+
+
+def flat(variables):
+    return {name: np.asarray(value) for name, value in flatten_dict(variables, sep="/").items()}
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_without_weights_the_seed_decides(model):
+    one, same, other = (flat(initial_variables(model, TrainConfig(seed=seed))) for seed in (4, 4, 5))
+    assert_same(one, same)
+    kernels = [name for name in one if name.endswith("/kernel")]
+    assert len(kernels) > 20
+    assert not any(np.array_equal(one[name], other[name]) for name in kernels)
+
+
+def test_a_checkpoint_is_taken_over(model, trained):
+    found = initial_variables(model, TrainConfig(weights=str(trained)))
+    assert_same(flat(found), flat(checkpoint.load(trained).variables))
+
+
+def test_another_class_count_is_an_error_that_names_the_way_out(other_model, trained):
+    with pytest.raises(WeightsError) as error:
+        initial_variables(other_model, TrainConfig(weights=str(trained)))
+    for word in (str(trained), "train.new_classes", "params/box_head/classes/kernel is (32, 5); the model has (32, 8)"):
+        assert word in str(error.value)
+
+
+def test_new_classes_start_afresh_and_all_else_is_the_checkpoint_s(other_model, trained):
+    found = flat(initial_variables(other_model, TrainConfig(weights=str(trained), new_classes=True, seed=9)))
+    stored, fresh = flat(checkpoint.load(trained).variables), flat(initial_variables(other_model, TrainConfig(seed=9)))
+    layers = ("params/box_head/classes/", "params/box_head/deltas/", "params/mask_head/masks/")
+    afresh = {name for name in found if name.startswith(layers)}
+    assert len(afresh) == 6
+    assert {name for name in found if found[name].shape != stored[name].shape} <= afresh
+    assert_same({name: found[name] for name in afresh}, {name: fresh[name] for name in afresh})
+    assert_same({name: found[name] for name in found.keys() - afresh}, {name: stored[name] for name in stored.keys() - afresh})
+
+
+def test_another_trunk_is_an_error_that_lists_what_differs(trained):
+    config = replace(tiny.MODEL, fpn=replace(tiny.MODEL.fpn, channels=64))
+    fake = tiny.stand_in(config)
+    with pytest.raises(WeightsError) as error:
+        initial_variables(fake, TrainConfig(weights=str(trained), new_classes=True))
+    for word in (str(trained), "missing params/head/layer/kernel", "unexpected params/fpn/", "the model config it was trained with"):
+        assert word in str(error.value)
+
+
+def test_a_folder_without_checkpoint_and_a_missing_file_are_errors(model, tmp_path):
+    with pytest.raises(CheckpointError) as error:
+        initial_variables(model, TrainConfig(weights=str(tmp_path)))
+    assert f"{tmp_path}: no checkpoint in this folder" in str(error.value)
+    with pytest.raises(WeightsError) as error:
+        initial_variables(model, TrainConfig(weights=str(tmp_path / "gone.npz")))
+    assert f"{tmp_path / 'gone.npz'}: no such file; give an .npz file" in str(error.value)
