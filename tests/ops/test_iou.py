@@ -34,6 +34,12 @@ def test_by_hand():
     assert_close(pairwise_iou(boxes, others), np.asarray([[2 / 14, 0, 1, 0], [0, 0, 0, 0]]), atol=1e-7)
 
 
+def test_of_boxes_smaller_than_a_pixel():
+    box, other = jnp.asarray([[0.0, 0.0, 0.5, 0.5]]), jnp.asarray([[0.25, 0.0, 0.75, 0.5]])
+    assert_close(pairwise_iou(box, other), np.asarray([[1 / 3]]), atol=1e-7)  # one rounding
+    assert pairwise_ioa(box, other).tolist() == [[0.5]]
+
+
 def test_iou_is_symmetric_and_one_with_itself(boxes):
     iou = pairwise_iou(jnp.asarray(boxes), jnp.asarray(boxes))
     assert_close(iou, iou.T, atol=1e-6)  # the sum of the areas is rounded in another order

@@ -97,6 +97,16 @@ def test_targets_by_hand():
         assert_close(found, np.full((1, 1, 1), expected), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("box", "expected"), [([-2, -2, 0, 0], 1), ([-2.01, -2, 0, 0], 0), ([29, 23, 31, 25], 1), ([29, 23, 31.01, 25], 0)]
+)
+def test_targets_repeat_the_border_for_one_pixel(box, expected):
+    """One sample in the RoI's middle: just one pixel outside the image, or a little farther."""
+    full, frame = jnp.full((1, *IMAGE), 255, jnp.uint8), jnp.asarray([[0.0, 0.0, 30.0, 24.0]])
+    found = targets(full, frame, jnp.asarray([box], jnp.float32), jnp.asarray([0]), size=1, samples=1)
+    assert_close(found, np.full((1, 1, 1), expected), atol=1e-6)  # a division by 255
+
+
 def test_targets_of_objects_resampled_by_area(rng):
     """Bound for objects larger than the grid.
 
@@ -226,6 +236,14 @@ def test_paste_by_hand():
     # 4 cells with the ring, in pixels 0 ... 4 (a box of 4 pixels with both ends): cell = 0.8 (pixel + 0.5) - 0.5.
     line = paste(jnp.ones((1, 2, 2)), frame, kind="expanded", height=6, width=6)[0, 2]
     assert_close(line, np.asarray([0, 0.7, 1, 0.7, 0, 0]), atol=1e-6)  # one rounding
+
+
+@pytest.mark.parametrize("kind", PASTED)
+def test_paste_keeps_full_precision_on_accelerators(kind):
+    program = jax.make_jaxpr(functools.partial(paste.__wrapped__, kind=kind))(jnp.zeros((1, 3, 3)), jnp.zeros((1, 4)))
+    products = [equation for equation in program.eqns if equation.primitive.name == "dot_general"]
+    assert len(products) == 2
+    assert {p for product in products for p in product.params["precision"]} == {jax.lax.Precision.HIGHEST}
 
 
 @pytest.mark.parametrize("kind", PASTED)
