@@ -65,7 +65,7 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         require(self.norm != "none", self, "norm", "the trunk needs frozen_bn or group_norm")
-        require(self.width % 32 == 0, self, "width", "must be a multiple of 32 (so that group_norm divides every layer)")
+        require(self.width % 16 == 0, self, "width", "must be a multiple of 16 (so that group_norm divides every layer)")
         require(0 <= self.frozen_stages <= 5, self, "frozen_stages", "must be 0 ... 5")
 
 

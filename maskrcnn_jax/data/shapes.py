@@ -21,13 +21,15 @@ MAX_OVERLAP = 0.6
 """Of two shapes, upper bound of the share of the smaller that lies in the other; also of any shape's hidden share."""
 NOISE = (0.05, 0.08)
 """Standard deviation of the noise, drawn a picture; 1 is the range from black to white."""
+MAX_TURN = 40
+"""How far a shape is turned either way, half degrees."""
 DISTRACTORS = (5, 10)
 """Fewest and most distractors a picture."""
 CATEGORIES = (Category(1, "circle"), Category(2, "square"), Category(3, "triangle"), Category(4, "star"))
 
 _SEED = 20170320
 _SHIFT = 4  # fractional bits of OpenCV's polygon corners: pure integers from here on, the same on every machine
-_CONTRAST = 70.0  # Euclidean distance in RGB, 0-255 units
+_CONTRAST = 100.0  # Euclidean distance in RGB, 0-255 units
 _ANGLES = [2 * math.pi * i / 720 for i in range(720)]
 
 
@@ -119,7 +121,7 @@ def _objects(
 def _place(rng: np.random.Generator, full: list[UInt8[np.ndarray, "h w"]]) -> tuple[int, UInt8[np.ndarray, "h w"]]:
     """A shape inside the picture; every third one aims at an earlier shape, so that overlaps are common."""
     label = int(rng.integers(1, len(CATEGORIES) + 1))
-    size = float(MIN_SIZE + (MAX_SIZE - MIN_SIZE) * rng.beta(1.6, 2.8))
+    size = float(MIN_SIZE + (MAX_SIZE - MIN_SIZE) * rng.random())
     corners = _corners(label - 1, rng, size)
     low, high = 1 - corners.min(axis=0), SIDE - 2 - corners.max(axis=0)
     centre = rng.uniform(low, high)
@@ -143,9 +145,9 @@ def _acceptable(mask: UInt8[np.ndarray, "h w"], full: list[UInt8[np.ndarray, "h 
 
 
 def _corners(kind: int, rng: np.random.Generator, size: float) -> Float[np.ndarray, "n 2"]:
-    """Corners around the origin of shape `kind` at any angle, the long side of its box `size` pixels."""
-    count, inner = ((36, 1.0), (4, 1.0), (3, 1.0), (10, 0.45))[kind]
-    turn = int(rng.integers(720))
+    """Corners around the origin of shape `kind`, upright but for a small turn, the long side of its box `size` pixels."""
+    count, inner, upright = ((36, 1.0, 0), (4, 1.0, 90), (3, 1.0, 540), (10, 0.45, 540))[kind]
+    turn = (upright + int(rng.integers(-MAX_TURN, MAX_TURN + 1))) % len(_ANGLES)
     points = [
         (radius * math.cos(angle), radius * math.sin(angle))
         for i in range(count)

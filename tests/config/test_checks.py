@@ -17,7 +17,7 @@ WRONG = [
     ("InputConfig", "canvases", {"canvases": ((64, 96), (96, 65))}, "sides must be positive multiples of 32; got ((64, 96), (96, 65))"),
     ("InputConfig", "canvases", {"canvases": ((64, 0),)}, "sides must be positive multiples of 32; got ((64, 0),)"),
     ("BackboneConfig", "norm", {"norm": "none"}, "the trunk needs frozen_bn or group_norm; got 'none'"),
-    ("BackboneConfig", "width", {"width": 48}, "must be a multiple of 32 (the groups of group_norm); got 48"),
+    ("BackboneConfig", "width", {"width": 24}, "must be a multiple of 16 (so that group_norm divides every layer); got 24"),
     ("BackboneConfig", "frozen_stages", {"frozen_stages": 6}, "must be 0 ... 5; got 6"),
     ("BackboneConfig", "frozen_stages", {"frozen_stages": -1}, "must be 0 ... 5; got -1"),
     ("AnchorConfig", "sizes", {"sizes": (8.0, 16.0)}, "needs five values, one a level P2 ... P6; got (8.0, 16.0)"),
