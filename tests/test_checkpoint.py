@@ -1,5 +1,6 @@
 import gc
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -98,6 +99,21 @@ def test_a_folder_of_a_killed_writer_counts_as_nothing_and_is_cleared_away(run):
     assert latest_step(run) == best_step(run) == 1
     CheckpointWriter(run, CONFIG, CATEGORIES).close()
     assert kept(run) == [1]
+
+
+@pytest.mark.parametrize("left", [("metrics",), ("about", "model"), ("_CHECKPOINT_METADATA", "train"), ()])
+def test_a_checkpoint_half_deleted_when_the_run_was_killed_is_no_obstacle(tmp_path, left):
+    run = write(tmp_path, [0.1, 0.2, 0.1])
+    for path in (run / "checkpoints" / "2").iterdir():
+        if path.name not in left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (run / "checkpoints" / "3" / "metrics" / "metrics").write_text('{"mask_ap": 0.3}')
+    assert latest_step(run) == load(run).step == 3
+    writer = CheckpointWriter(run, CONFIG, CATEGORIES)
+    for step in (4, 5):
+        writer.save(step, variables_of(step), train_of(step), 0.1)
+    writer.close()
+    assert kept(run) == [3, 4, 5]
 
 
 def biggest_file(folder):

@@ -1,5 +1,6 @@
 """The smallest things that still have every part: an experiment, a dataset in memory, and a stand-in for the model."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -87,7 +88,8 @@ def stand_in(config: ModelConfig) -> Model:
     Its losses pull a kernel towards the mean colour of the batch, shifted by the key. It detects the bright square of `Squares`
     at once, whatever its parameters, with a score that depends on them.
     """
-    return Model(config, one_device_mesh(), _init, _none, _none, _losses, _predict, lambda path: path[0] == "backbone")
+    predict = partial(_predict, classes=config.num_classes)
+    return Model(config, one_device_mesh(), _init, _none, _none, _losses, predict, lambda path: path[0] == "backbone")
 
 
 def _init(key: jax.Array) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def _losses(variables: dict[str, Any], batch: Any, key: jax.Array) -> tuple[dict
     return dict.fromkeys(("rpn_class", "rpn_box", "class", "box", "mask"), loss), variables["batch_stats"]
 
 
-def _predict(variables: dict[str, Any], images: jax.Array, sizes: jax.Array) -> Detections:
+def _predict(variables: dict[str, Any], images: jax.Array, sizes: jax.Array, *, classes: int) -> Detections:
     def one(image: jax.Array) -> Detections:
         bright = image[..., 0] > 128
         rows, columns = jnp.any(bright, axis=1), jnp.any(bright, axis=0)
@@ -115,7 +117,7 @@ def _predict(variables: dict[str, Any], images: jax.Array, sizes: jax.Array) -> 
         return Detections(
             boxes=boxes,
             scores=jnp.stack([score, score / 2]),
-            labels=jnp.full(2, 1 + yellow, jnp.int32),
+            labels=jnp.full(2, jnp.minimum(1 + yellow, classes), jnp.int32),
             valid=jnp.stack([jnp.any(bright), False]),
             masks=jnp.ones((2, 4, 4)),
             mask_frames=boxes,
