@@ -97,4 +97,5 @@ def _expanded_weights(start: Float[Array, "d"], end: Float[Array, "d"], pixels: 
     pixel = jnp.arange(pixels, dtype=start.dtype)[None, :]
     index = (pixel - first + 0.5) * padded / jnp.maximum(last - first + 1, 1) - 0.5
     inside = (pixel >= first) & (pixel <= last)
-    return hat_weights(jnp.clip(index, 0, padded - 1), padded) * inside[:, :, None].astype(start.dtype)
+    # Resizing repeats the border; the border is the ring of zeros, so the hats may as well fade outside it.
+    return hat_weights(index, padded) * inside[:, :, None].astype(start.dtype)

@@ -19,8 +19,7 @@ def as_lists(matches):
 @pytest.mark.parametrize("thresholds", [(0.7, 0.3), (0.5, 0.5), (0.9, 0.0)])
 def test_equals_the_oracle(rng, low_quality, thresholds):
     # Tenths: ties within rows and columns, values on the thresholds, columns whose best is below the foreground.
-    iou = (np.minimum(rng.integers(0, 11, (40, 7)), rng.integers(2, 11, 7)) / 10).astype(np.float32)
-    iou[:, 3] = 0
+    iou = (np.minimum(rng.integers(0, 11, (40, 7)), [10, 4, 8, 0, 6, 9, 2]) / 10).astype(np.float32)
     gt_valid = np.asarray([1, 1, 0, 1, 1, 0, 1], bool)
     foreground, background = (float(np.float32(t)) for t in thresholds)
     found = match(jnp.asarray(iou), jnp.asarray(gt_valid), foreground_iou=foreground, background_iou=background, low_quality=low_quality)
@@ -36,20 +35,21 @@ IOU = [
     [0.25, 0.125, 0.0],  # background
     [0.0, 0.0, 0.0],  # nothing: the third ground truth's best is 0 and does not count
     [0.375, 0.0, 0.0],  # exactly the background's bound: ignored
+    [0.875, 0.0, 0.0],  # best of the first, whose other positives stay positive
 ]
 
 
 @pytest.mark.parametrize(
     ("low_quality", "expected"),
     [
-        (False, ["positive", "ignored", "negative", "negative", "ignored", "negative", "negative", "ignored"]),
-        (True, ["positive", "ignored", "positive", "positive", "positive", "negative", "negative", "ignored"]),
+        (False, ["positive", "ignored", "negative", "negative", "ignored", "negative", "negative", "ignored", "positive"]),
+        (True, ["positive", "ignored", "positive", "positive", "positive", "negative", "negative", "ignored", "positive"]),
     ],
 )
 def test_by_hand(low_quality, expected):
     found = match(jnp.asarray(IOU), jnp.ones(3, bool), foreground_iou=0.75, background_iou=0.375, low_quality=low_quality)
     assert [kind for _, kind in as_lists(found)] == expected
-    assert found.gt_indices.tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+    assert found.gt_indices.tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0]
 
 
 def test_permuting_the_ground_truth_permutes_the_matches(rng):
