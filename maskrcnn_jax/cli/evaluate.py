@@ -32,11 +32,14 @@ def main(arguments: Sequence[str]) -> None:
     from maskrcnn_jax.data import open_sources
     from maskrcnn_jax.inference import Predictor
 
-    stored = checkpoint.load(name) if Path(name).is_dir() else None
+    is_folder = Path(name).is_dir() or (len(Path(name).parts) > 1 and not name.endswith(".py"))
+    stored = checkpoint.load(name) if is_folder else None
     command = parse(EvalCommand, stored.config if stored else load_experiment(name), rest, prog=f"maskrcnn eval {name}")
     config = experiment_of(command)
     source = open_sources(config.data)[1]
     training.check_classes(config, source)
+    if stored:
+        training.check_names(stored.categories, source)
     model = models.build(config.model)
     variables = stored.variables if stored else training.initial_variables(model, config.train)
     predictor = Predictor(model, variables, source.categories, batch_size=config.eval.batch_size)

@@ -1,8 +1,18 @@
 """Optimizer, step, metrics, loop."""
 
 from maskrcnn_jax.training.dry_run import dry_run
-from maskrcnn_jax.training.loop import NonFiniteError, check_classes, picture_grid, train
+from maskrcnn_jax.training.loop import NonFiniteError, check_classes, check_names, picture_grid, train
 from maskrcnn_jax.training.start import initial_variables
 from maskrcnn_jax.training.validate import Evaluation, validate
 
-__all__ = ["Evaluation", "NonFiniteError", "check_classes", "dry_run", "initial_variables", "picture_grid", "train", "validate"]
+__all__ = [
+    "Evaluation",
+    "NonFiniteError",
+    "check_classes",
+    "check_names",
+    "dry_run",
+    "initial_variables",
+    "picture_grid",
+    "train",
+    "validate",
+]

@@ -12,7 +12,7 @@ from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.data import Source, batches, open_sources
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.training.compiled import CompiledSteps
-from maskrcnn_jax.training.loop import check_classes, make_plan
+from maskrcnn_jax.training.loop import check_classes, check_names, make_plan
 from maskrcnn_jax.training.start import initial_variables
 from maskrcnn_jax.training.step import init_state, replicated, split_frozen, to_devices
 
@@ -34,6 +34,7 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
     train_source, val_source = sources or open_sources(config.data)
     for source in (train_source, val_source):
         check_classes(config, source)
+    check_names(train_source.categories, val_source)
     model = models.build(config.model)
     state = replicated(init_state(initial_variables(model, config.train), model, config), model.mesh)
     out.print(parameter_table(state.params, model))

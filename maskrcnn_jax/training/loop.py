@@ -1,7 +1,7 @@
 """The training loop."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +12,10 @@ from rich.console import Console
 from maskrcnn_jax import evaluation, models, visualize
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, latest_step, load_train
 from maskrcnn_jax.config import ConfigError, ExperimentConfig
-from maskrcnn_jax.data import Plan, Source, batches, nonempty_indices, open_sources
+from maskrcnn_jax.data import DataError, Plan, Source, batches, nonempty_indices, open_sources
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Model
-from maskrcnn_jax.structs import Batch
+from maskrcnn_jax.structs import Batch, Category
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
 from maskrcnn_jax.training.manifest import write_manifest
@@ -70,6 +70,7 @@ def train(
     train_source, val_source = sources or open_sources(config.data)
     check_classes(config, train_source)
     check_classes(config, val_source)
+    check_names(train_source.categories, val_source)
     start = _start_step(run, resume)
     model = models.build(config.model)
     run.mkdir(parents=True, exist_ok=True)
@@ -182,6 +183,16 @@ def check_classes(config: ExperimentConfig, source: Source) -> None:
             f"model.num_classes is {config.model.num_classes}, but the data have {len(source.categories)} categories; "
             f"set model.num_classes to {len(source.categories)}"
         )
+
+
+def check_names(categories: Sequence[Category], source: Source) -> None:
+    """Raise DataError unless label k of the model, which is `categories[k - 1]`, has the same name in `source`."""
+    for label, (own, other) in enumerate(zip(categories, source.categories, strict=True), 1):
+        if own.name != other.name:
+            raise DataError(
+                f"label {label} of the model is {own.name!r}, but {other.name!r} in the data that it is measured on; "
+                "give both the same categories, in the same order of ids"
+            )
 
 
 def check_finite(values: dict[str, float], step: int, image_ids: np.ndarray) -> None:

@@ -68,6 +68,14 @@ def test_eval_of_a_checkpoint_on_data_with_other_classes_is_an_error(trained, sh
     assert "model.num_classes is 4, but the data have 1 categories" in capsys.readouterr().err
 
 
+def test_eval_of_a_checkpoint_on_data_of_other_names_is_an_error(trained, capsys, monkeypatch):
+    monkeypatch.setattr(ShapesSource, "categories", (CATEGORIES[1], CATEGORIES[0], *CATEGORIES[2:]))
+    with pytest.raises(SystemExit) as end:
+        main(["eval", str(trained)])
+    assert end.value.code == 1
+    assert "label 1 of the model is 'circle', but 'square' in the data" in capsys.readouterr().err
+
+
 @pytest.fixture
 def images(tmp_path):
     folder = tmp_path / "images"

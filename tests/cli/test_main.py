@@ -96,10 +96,11 @@ def test_a_missing_config_is_an_error_that_lists_the_packed_ones(command, capsys
     assert "nuclei" in err
 
 
-def test_a_missing_checkpoint_is_an_error(capsys, tmp_path):
-    code, _, err = ends(["predict", "runs/gone", "a.png", "--out", "found"], capsys)
+@pytest.mark.parametrize("arguments", [("predict", "runs/gone", "a.png", "--out", "found"), ("eval", "runs/gone")])
+def test_a_missing_checkpoint_is_an_error(arguments, capsys, tmp_path):
+    code, _, err = ends(arguments, capsys)
     assert code == 1
-    assert f"maskrcnn predict: {tmp_path / 'runs' / 'gone'}: no such folder; give a run folder" in err
+    assert f"maskrcnn {arguments[0]}: {tmp_path / 'runs' / 'gone'}: no such folder; give a run folder" in err
     assert not (tmp_path / "found").exists()
 
 

@@ -207,6 +207,15 @@ def test_another_number_of_classes_than_the_data_s_is_an_error(which, run_traini
     assert not (tmp_path / "run").exists()
 
 
+def test_other_categories_in_validation_are_an_error(run_training, tmp_path):
+    sources = (tiny.Squares(8), tiny.Squares(3))
+    sources[1].categories = tiny.Squares.categories[::-1]
+    with pytest.raises(DataError) as error:
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=sources)
+    assert_says(error, "label 1 of the model is 'red', but 'yellow' in the data", "in the same order of ids")
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_on_an_empty_source_is_an_error(run_training, tmp_path):
     with pytest.raises(DataError) as error:
         run_training(tiny.experiment(model=MODEL), tmp_path, sources=(tiny.Squares(0), tiny.Squares(3)))
