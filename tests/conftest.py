@@ -55,5 +55,5 @@ def trained(tiny_config, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("trained") / "run"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # pycocotools under NumPy 2
-        main(["train", str(tiny_config), "--run-dir", str(run), "--train.steps", "2", "--optimizer.learning-rate", "0.005"])
+        main(["train", str(tiny_config), "--run-dir", str(run), "--train.steps", "2", "--eval.pictures", "2"])
     return run

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 def test_train_writes_a_run_folder_with_the_changed_fields(trained):
     stored = checkpoint.load(trained)
     assert stored.step == stored.config.train.steps == 2
-    assert stored.config.optimizer.learning_rate == 0.005
+    assert stored.config.eval.pictures == 2
     assert stored.config.model == tiny.MODEL
     assert stored.categories == CATEGORIES
     assert (trained / "pictures.png").stat().st_size > 1000

@@ -22,18 +22,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
+def start():
     """`maskrcnn train` in a process of its own; the exit status."""
-    cache = tmp_path_factory.mktemp("cache")
 
     def run(folder: Path, kill_at: str, *arguments: str) -> int:
-        environment = {
-            **os.environ,
-            "KILL_AT": kill_at,
-            "RUN": str(folder),
-            "PYTHONPATH": str(REPO),
-            "JAX_COMPILATION_CACHE_DIR": str(cache),
-        }
+        environment = {**os.environ, "KILL_AT": kill_at, "RUN": str(folder), "PYTHONPATH": str(REPO)}
         command = [sys.executable, REPO / "scripts" / "train.py", CONFIG, "--run-dir", folder, *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
