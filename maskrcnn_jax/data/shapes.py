@@ -1,7 +1,7 @@
 """Procedural pictures with exact masks: a data set without files, a pure function of the index.
 
 A picture is textured ground, distractors (lines, specks, outlines: none of them an object), 1 to 8 filled shapes drawn one over
-the other, and noise. Colours say nothing about the class; only the form does.
+the other, and noise. A class has a hue that its objects tend to, as kinds of things do, but one object in twenty has any colour.
 """
 
 import math
@@ -21,6 +21,8 @@ MAX_OVERLAP = 0.6
 """Of two shapes, upper bound of the share of the smaller that lies in the other; also of any shape's hidden share."""
 NOISE = (0.05, 0.08)
 """Standard deviation of the noise, drawn a picture; 1 is the range from black to white."""
+TYPICAL, HUE_SPREAD = 0.95, 0.1
+"""Share of objects that have their class's hue, and how far from it they may be, in turns of the colour circle."""
 MAX_TURN = 40
 """How far a shape is turned either way, half degrees."""
 DISTRACTORS = (5, 10)
@@ -100,7 +102,7 @@ def _objects(
     rng: np.random.Generator, image: UInt8[np.ndarray, "h w 3"], ground_colour: Float[np.ndarray, "3"]
 ) -> tuple[Int[np.ndarray, "n"], UInt8[np.ndarray, "n h w"]]:
     """Draw up to a drawn number of shapes into `image`; a shape that would break `MAX_OVERLAP` is drawn again elsewhere, 12 times."""
-    wanted = int(rng.integers(1, MAX_OBJECTS + 1))
+    wanted = int(rng.integers(1, MAX_OBJECTS + 1, 2).min())  # few objects more often than many
     labels: list[int] = []
     full: list[UInt8[np.ndarray, "h w"]] = []
     visible: list[UInt8[np.ndarray, "h w"]] = []
@@ -110,7 +112,7 @@ def _objects(
             label, mask = _place(rng, full)
             uncovered = [v & ~mask for v in visible]
             if _acceptable(mask, full, uncovered):
-                colour = _colour(rng, colours)
+                colour = _colour(rng, colours, label)
                 image[mask.astype(bool)] = np.rint(colour)
                 labels, full, visible = [*labels, label], [*full, mask], [*uncovered, mask]
                 colours.append(np.array(colour))
@@ -121,7 +123,7 @@ def _objects(
 def _place(rng: np.random.Generator, full: list[UInt8[np.ndarray, "h w"]]) -> tuple[int, UInt8[np.ndarray, "h w"]]:
     """A shape inside the picture; every third one aims at an earlier shape, so that overlaps are common."""
     label = int(rng.integers(1, len(CATEGORIES) + 1))
-    size = float(MIN_SIZE + (MAX_SIZE - MIN_SIZE) * rng.random())
+    size = float(MIN_SIZE + (MAX_SIZE - MIN_SIZE) * rng.beta(2.0, 1.4))
     corners = _corners(label - 1, rng, size)
     low, high = 1 - corners.min(axis=0), SIDE - 2 - corners.max(axis=0)
     centre = rng.uniform(low, high)
@@ -158,13 +160,22 @@ def _corners(kind: int, rng: np.random.Generator, size: float) -> Float[np.ndarr
     return corners * (size - 1) / np.ptp(corners, axis=0).max()
 
 
-def _colour(rng: np.random.Generator, others: list[Float[np.ndarray, "3"]]) -> tuple[float, float, float]:
-    """A colour far from `others`, or the farthest of 16 where none of them is far."""
+def _colour(rng: np.random.Generator, others: list[Float[np.ndarray, "3"]], label: int = 0) -> tuple[float, float, float]:
+    """A colour far from `others`, or the farthest of 16 where none of them is far; nearly all of a class (label > 0) are of its hue."""
     candidates = rng.uniform(0, 255, (16, 3))
+    if label and rng.random() < TYPICAL:
+        hue = ((label - 1) / len(CATEGORIES) + rng.uniform(-HUE_SPREAD, HUE_SPREAD, 16)) % 1
+        candidates = _rgb(hue, rng.uniform(0.6, 1, 16), rng.uniform(0.5, 1, 16))
     distance = np.sqrt(((candidates[:, None] - np.stack(others)[None]) ** 2).sum(axis=2)).min(axis=1)
     best = np.argmax(np.minimum(distance, _CONTRAST))
     red, green, blue = candidates[best].tolist()
     return red, green, blue
+
+
+def _rgb(hue: Float[np.ndarray, "n"], saturation: Float[np.ndarray, "n"], value: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 3"]:
+    """0-255 from hue, saturation and value, 0-1 each: the value less its saturated share, by how far each primary is from the hue."""
+    away = np.abs((hue[:, None] - np.array([0, 1 / 3, 2 / 3]) + 0.5) % 1 - 0.5) * 6
+    return 255 * value[:, None] * (1 - saturation[:, None] * np.clip(away - 1, 0, 1))
 
 
 def _fixed_point(corners: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "n 2"]:
