@@ -96,6 +96,6 @@ def _expanded_weights(start: Float[Array, "d"], end: Float[Array, "d"], pixels: 
     first, last = jnp.trunc(middle - half)[:, None], jnp.trunc(middle + half)[:, None]
     pixel = jnp.arange(pixels, dtype=start.dtype)[None, :]
     index = (pixel - first + 0.5) * padded / jnp.maximum(last - first + 1, 1) - 0.5
-    inside = (pixel >= first) & (pixel <= last)
-    # Resizing repeats the border; the border is the ring of zeros, so the hats may as well fade outside it.
-    return hat_weights(index, padded) * inside[:, :, None].astype(start.dtype)
+    # The reference repeats the border inside the box and leaves the rest empty; the border is the ring of zeros, so hats
+    # that fade to zero around the ring are the same.
+    return hat_weights(index, padded)
