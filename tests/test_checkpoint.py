@@ -1,4 +1,3 @@
-import gc
 import json
 import shutil
 
@@ -145,7 +144,7 @@ def lose_categories(folder):
     path.write_text(json.dumps({"config": json.loads(path.read_text())["config"]}))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # reads that Orbax gives up when one of them fails
+@pytest.mark.usefixtures("failing_reads")
 @pytest.mark.parametrize("spoil", [truncate, garble, lose_arrays, spoil_about, lose_categories])
 def test_a_damaged_checkpoint_is_an_error_with_folder_and_remedy(run, spoil):
     folder = run / "checkpoints" / "1"
@@ -154,7 +153,6 @@ def test_a_damaged_checkpoint_is_an_error_with_folder_and_remedy(run, spoil):
         load(run)
     assert f"{folder}: not a whole checkpoint" in str(error.value)
     assert "give another one" in str(error.value)
-    gc.collect()
 
 
 def test_a_config_of_another_version_is_an_error_with_folder_and_remedy(run):
@@ -186,7 +184,7 @@ def test_no_folder_and_an_empty_folder_are_errors_with_the_remedy(tmp_path):
     assert f"{tmp_path}: no checkpoint in this folder; give a run folder" in str(error.value)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("failing_reads")
 def test_resuming_another_shape_is_an_error_with_folder_and_remedy(run):
     other = variables_of(1)
     other["params"]["head"]["layer"]["bias"] = np.zeros(3, np.float32)
@@ -194,4 +192,3 @@ def test_resuming_another_shape_is_an_error_with_folder_and_remedy(run):
         load_train(run, 1, *jax.device_put((other, train_of(1))))
     assert f"{run / 'checkpoints' / '1'}: does not fit this config" in str(error.value)
     assert "manifest.json" in str(error.value)
-    gc.collect()
