@@ -16,7 +16,7 @@ test-fast: $(VENV)/.test
 	$(PYTEST) -m "not parity and not slow"
 
 coverage: $(VENV)/.test
-	$(PYTEST) -m "not parity" --cov=maskrcnn_jax.ops --cov=maskrcnn_jax.stages --cov=maskrcnn_jax.models --cov-fail-under=95
+	$(PYTEST) -m "not parity" --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from maskrcnn_jax.config.check import require
+from maskrcnn_jax.config.check import fits_norm, require
 
 Norm = Literal["none", "frozen_bn", "group_norm"]
 
@@ -79,6 +79,9 @@ class FpnConfig:
     """Normalisation after each convolution; a convolution that is followed by one has no bias."""
     norm_epsilon: float = 1e-5
     """Added to the variance."""
+
+    def __post_init__(self) -> None:
+        require(fits_norm(self.channels, self.norm), self, "channels", "must be a multiple of 8 with group_norm, above 256 of 32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +225,7 @@ class BoxHeadConfig:
 
     def __post_init__(self) -> None:
         require(self.convs + self.fcs > 0, self, "fcs", "the head needs at least one layer")
+        require(fits_norm(self.conv_channels, self.norm), self, "conv_channels", "must be a multiple of 8 with group_norm, above 256 of 32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +242,9 @@ class MaskHeadConfig:
     """Added to the variance."""
     class_agnostic: bool = False
     """One mask for all classes instead of one a class."""
+
+    def __post_init__(self) -> None:
+        require(fits_norm(self.channels, self.norm), self, "channels", "must be a multiple of 8 with group_norm, above 256 of 32")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ import pytest
 import maskrcnn_jax.config as config_room
 from maskrcnn_jax.config import ConfigError
 
+GROUPS = "must be a multiple of 8 with group_norm, above 256 of 32; got "
+
 # (class, field, a value out of its range, what the error says after the field's name); one row a check, none twice.
 WRONG = [
     ("InputConfig", "min_side", {"min_side": 0}, "must be positive and at most max_side; got 0"),
@@ -33,6 +35,19 @@ WRONG = [
     ("AssignConfig", "roi_positive_fraction", {"roi_positive_fraction": 1.5}, "must be in (0, 1]; got 1.5"),
     ("AssignConfig", "roi_samples", {"roi_samples": 3}, "times roi_positive_fraction must be at least 1; got 3"),
     ("BoxHeadConfig", "fcs", {"fcs": 0}, "the head needs at least one layer; got 0"),
+    ("FpnConfig", "channels", {"channels": 100, "norm": "group_norm"}, GROUPS + "100"),
+    (
+        "BoxHeadConfig",
+        "conv_channels",
+        {"conv_channels": 4, "norm": "group_norm"},
+        GROUPS + "4",
+    ),
+    (
+        "MaskHeadConfig",
+        "channels",
+        {"channels": 264, "norm": "group_norm"},
+        GROUPS + "264",
+    ),
     ("ModelConfig", "num_classes", {"num_classes": 0}, "must be at least 1; got 0"),
     ("DataConfig", "flip", {"flip": 1.1}, "must be in [0, 1]; got 1.1"),
     ("DataConfig", "flip", {"flip": -0.1}, "must be in [0, 1]; got -0.1"),
@@ -67,6 +82,9 @@ RIGHT = [
     ("AssignConfig", {"rpn_background_iou": 0.7, "roi_positive_fraction": 1.0, "rpn_positive_fraction": 1.0}),
     ("AssignConfig", {"roi_samples": 4}),
     ("BoxHeadConfig", {"convs": 1, "fcs": 0}),
+    ("FpnConfig", {"channels": 100}),
+    ("FpnConfig", {"channels": 264, "norm": "none"}),
+    ("MaskHeadConfig", {"channels": 8, "norm": "group_norm"}),
     ("ModelConfig", {"num_classes": 1}),
     ("DataConfig", {"flip": 0.0, "max_objects": 1, "mask_crop": 1, "workers": 0}),
     ("DataConfig", {"flip": 1.0, "mask_crop": None}),
