@@ -138,6 +138,7 @@ def load_train(run_dir: Path, step: int, variables: dict[str, Any], train: Any) 
     folder = (run_dir / FOLDER / str(step)).absolute()
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (variables, train))
     try:
+        _require_shapes(_shapes(ocp.StandardCheckpointHandler().metadata(folder / MODEL).tree), _shapes(abstract[0]))
         with ocp.StandardCheckpointer() as reader:
             return reader.restore(folder / MODEL, abstract[0]), reader.restore(folder / TRAIN, abstract[1])
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -148,6 +149,22 @@ def load_train(run_dir: Path, step: int, variables: dict[str, Any], train: Any) 
 
 def _mask_ap_of(metrics: dict[str, float]) -> float:
     return metrics["mask_ap"]
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
+
+
+def _require_shapes(stored: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]) -> None:
+    """Raise ValueError with all that differs, before any array is read."""
+    problems = [
+        f"{name} is {stored.get(name, 'missing')}, the config's {wanted.get(name, 'missing')}"
+        for name in sorted(stored.keys() | wanted.keys())
+        if stored.get(name) != wanted.get(name)
+    ]
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 def _steps(folder: Path) -> list[int]:

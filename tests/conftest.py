@@ -1,6 +1,5 @@
 """Fixtures of all tests; shapes and types of the package are checked at every call."""
 
-import gc
 import os
 import warnings
 from pathlib import Path
@@ -38,14 +37,6 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data at {folder}; set MASKRCNN_DATA to the folder that holds coco_free, coco_eval, nuclei and backbones")
     return folder
-
-
-@pytest.fixture
-def failing_reads():
-    """For tests that read a damaged checkpoint: where one read fails, Orbax leaves others pending, which complain as they are collected."""
-    warnings.simplefilter("ignore", pytest.PytestUnraisableExceptionWarning)  # pytest undoes it after the test
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="session")

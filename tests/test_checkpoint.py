@@ -15,8 +15,9 @@ CATEGORIES = (Category(30, "red"), Category(20, "naïve ⬟"))
 
 
 def variables_of(step):
+    """One array: where one of several reads fails, Orbax leaves the others pending, and they complain at any later time."""
     kernel = np.random.default_rng(step).normal(size=(40, 50)).astype(np.float32)
-    return {"params": {"head": {"layer": {"kernel": kernel, "bias": np.float32([step, -step])}}}, "batch_stats": {}}
+    return {"params": {"head": {"layer": {"kernel": kernel}}}, "batch_stats": {}}
 
 
 def train_of(step):
@@ -144,7 +145,6 @@ def lose_categories(folder):
     path.write_text(json.dumps({"config": json.loads(path.read_text())["config"]}))
 
 
-@pytest.mark.usefixtures("failing_reads")
 @pytest.mark.parametrize("spoil", [truncate, garble, lose_arrays, spoil_about, lose_categories])
 def test_a_damaged_checkpoint_is_an_error_with_folder_and_remedy(run, spoil):
     folder = run / "checkpoints" / "1"
@@ -184,11 +184,12 @@ def test_no_folder_and_an_empty_folder_are_errors_with_the_remedy(tmp_path):
     assert f"{tmp_path}: no checkpoint in this folder; give a run folder" in str(error.value)
 
 
-@pytest.mark.usefixtures("failing_reads")
 def test_resuming_another_shape_is_an_error_with_folder_and_remedy(run):
     other = variables_of(1)
-    other["params"]["head"]["layer"]["bias"] = np.zeros(3, np.float32)
+    other["params"]["head"]["layer"] = {"kernel": np.zeros((40, 51), np.float32), "bias": np.zeros(3, np.float32)}
     with pytest.raises(CheckpointError) as error:
         load_train(run, 1, *jax.device_put((other, train_of(1))))
     assert f"{run / 'checkpoints' / '1'}: does not fit this config" in str(error.value)
+    assert "params/head/layer/kernel is (40, 50), the config's (40, 51)" in str(error.value)
+    assert "params/head/layer/bias is missing, the config's (3,)" in str(error.value)
     assert "manifest.json" in str(error.value)
