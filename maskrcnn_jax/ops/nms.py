@@ -48,7 +48,7 @@ def nms(
 
     Args:
       boxes: any frame.
-      scores: any finite numbers; of equal scores the lower index comes first.
+      scores: any finite numbers, and anything in padding; of equal scores the lower index comes first.
       valid: rows that count.
       groups: boxes suppress each other only within a group.
       iou_threshold: a box is dropped where its IoU with a kept box exceeds it.
@@ -62,7 +62,7 @@ def nms(
     """
     if max_output < 1:
         raise ValueError(f"max_output must be at least 1; got {max_output}")
-    order = jnp.argsort(jnp.where(valid, scores, -jnp.inf), descending=True, stable=True)
+    order = jnp.argsort(scores, descending=True, stable=True)  # where padding stands is of no account
     keep = suppress(boxes[order], valid[order], groups[order], iou_threshold=iou_threshold)
     slots, kept = first_true(keep, max_output)
     return order[slots], kept

@@ -42,7 +42,6 @@ def sample_balanced(
         raise ValueError(f"max_positives must be in [0, {size}]; got {max_positives}")
     chosen, chosen_valid = _best(positive, priority, max_positives)
     fill, fill_valid = _best(negative, priority, size)
-    fill_valid &= jnp.arange(fill.shape[0]) < size - jnp.sum(chosen_valid)
     indices = jnp.concatenate([chosen, fill])
     slots, valid = first_true(jnp.concatenate([chosen_valid, fill_valid]), size)
     return Samples(indices[slots], valid & (jnp.arange(size) < jnp.sum(chosen_valid)), valid)
