@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import Progress
+
+from maskrcnn_jax import checkpoint, evaluation, models, training
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.config import ExperimentConfig, load_experiment
+from maskrcnn_jax.data import open_sources
+from maskrcnn_jax.inference import Predictor
 
 USAGE = """usage: maskrcnn eval CHECKPOINT_OR_CONFIG [--out DIR] [--FIELD VALUE ...]
 
@@ -25,13 +31,6 @@ class EvalCommand(ExperimentConfig):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from maskrcnn_jax import checkpoint, evaluation, models, training
-    from maskrcnn_jax.data import open_sources
-    from maskrcnn_jax.inference import Predictor
-
     is_folder = Path(name).is_dir() or (len(Path(name).parts) > 1 and not name.endswith(".py"))
     stored = checkpoint.load(name) if is_folder else None
     command = parse(EvalCommand, stored.config if stored else load_experiment(name), rest, prog=f"maskrcnn eval {name}")

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import maskrcnn_jax
+from maskrcnn_jax.cli import evaluate, predict, train
 
 USAGE = """usage: maskrcnn COMMAND ...
 
@@ -30,8 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(command: str, arguments: list[str]) -> None:
-    from maskrcnn_jax.cli import evaluate, predict, train
-
     try:
         {"train": train.main, "eval": evaluate.main, "predict": predict.main}[command](arguments)
     except (ValueError, OSError, FloatingPointError) as error:

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.progress import track
+
+from maskrcnn_jax import evaluation, inference, visualize
+from maskrcnn_jax.data import read_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +32,6 @@ class PredictCommand:
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     command = tyro.cli(PredictCommand, prog="maskrcnn predict", args=list(arguments))
-    from rich.progress import track
-
-    from maskrcnn_jax import evaluation, inference, visualize
-    from maskrcnn_jax.data import read_image
-
     names = output_names(command.images)
     predictor = inference.load(command.checkpoint, batch_size=command.batch_size)
     command.out.mkdir(parents=True, exist_ok=True)

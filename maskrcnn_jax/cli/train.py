@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskrcnn_jax import training
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.config import ExperimentConfig, load_experiment
 
@@ -29,8 +30,6 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
     command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}")
-    from maskrcnn_jax import training  # importing JAX takes a second, which help need not wait for
-
     if command.dry_run:
         training.dry_run(experiment_of(command))
     else:
