@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from maskrcnn_jax import checkpoint, evaluation, models, training
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
+from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import ExperimentConfig, load_experiment
 from maskrcnn_jax.data import open_sources
 from maskrcnn_jax.inference import Predictor
@@ -51,8 +52,4 @@ def main(arguments: Sequence[str]) -> None:
     if command.out is not None:
         command.out.mkdir(parents=True, exist_ok=True)
         evaluation.write_results(command.out / "detections.json", result.detections)
-    console.print(evaluation.class_table(result.ground_truth, result.metrics))
-    for line in evaluation.summary_lines(result.metrics):
-        console.print(line, highlight=False, soft_wrap=True)
-    for loss, value in result.losses.items():
-        console.print(f"loss {loss} {value:.4f}", highlight=False)
+    show(result)

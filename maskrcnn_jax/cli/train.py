@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maskrcnn_jax import training
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
+from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import ExperimentConfig, load_experiment
 
 USAGE = """usage: maskrcnn train CONFIG [--run-dir DIR] [--resume] [--dry-run] [--FIELD VALUE ...]
@@ -33,4 +34,6 @@ def main(arguments: Sequence[str]) -> None:
     if command.dry_run:
         training.dry_run(experiment_of(command))
     else:
-        training.train(experiment_of(command), command.run_dir or Path("runs") / Path(name).stem, resume=command.resume)
+        run_dir = command.run_dir or Path("runs") / Path(name).stem
+        show(training.train(experiment_of(command), run_dir, resume=command.resume))
+        print(f"checkpoints, metrics and pictures: {run_dir}")
