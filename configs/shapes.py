@@ -41,6 +41,6 @@ def get_config() -> ExperimentConfig:
         ),
         data=DataConfig(kind="shapes", train_size=10_000, val_size=200, max_objects=8, mask_crop=96),
         optimizer=OptimizerConfig(kind="adamw", learning_rate=1.5e-3, weight_decay=0.05, schedule="cosine", warmup_steps=50, clip_norm=5.0),
-        train=TrainConfig(steps=1700, batch_size=4, log_every=10, checkpoint_every=500),
+        train=TrainConfig(steps=1800, batch_size=4, log_every=10, checkpoint_every=500),
         eval=EvalConfig(batch_size=8),
     )
