@@ -119,12 +119,13 @@ def test_matching_and_sampling_of_anchors(training, image):
     gt = jnp.asarray(training[f"train/{image}/gt_boxes_resized"])
     iou = ops.pairwise_iou(anchors, gt)
     matches = ops.match(iou, jnp.ones(len(gt), bool), foreground_iou=0.7, background_iou=0.3, low_quality=True)
+    sample = jax.jit(ops.sample_balanced, static_argnames=("size", "max_positives"))
     ignored = ~matches.positive & ~matches.negative
     counts = [int(kind.sum()) for kind in (matches.positive, matches.negative, ignored)]
     assert counts == training[f"train/{image}/rpn_label_counts"].tolist()
     index = jnp.arange(len(anchors), dtype=jnp.float32)
     for order, priority in (("train", -index), ("train_last", index)):
-        samples = ops.sample_balanced(matches.positive, matches.negative, priority, size=256, max_positives=128)
+        samples = sample(matches.positive, matches.negative, priority, size=256, max_positives=128)
         for kind, mask in (("pos", samples.positive), ("neg", samples.valid & ~samples.positive)):
             assert sorted(samples.indices[mask].tolist()) == sorted(training[f"{order}/{image}/rpn_sampled_{kind}_idx"].tolist())
 

@@ -12,9 +12,8 @@ from tests.oracles import selection as oracle
 
 def sampled(positive, negative, priority, *, size, max_positives):
     """(positives, negatives), and the struct's own rules."""
-    samples = sample_balanced(
-        jnp.asarray(positive), jnp.asarray(negative), jnp.asarray(priority, jnp.float32), size=size, max_positives=max_positives
-    )
+    run = jax.jit(sample_balanced, static_argnames=("size", "max_positives"))
+    samples = run(jnp.asarray(positive), jnp.asarray(negative), jnp.asarray(priority, jnp.float32), size=size, max_positives=max_positives)
     assert samples.indices.shape == samples.positive.shape == samples.valid.shape == (size,)
     indices, is_positive, valid = (np.asarray(x) for x in samples)
     order = 2 * (is_positive & valid) + (valid & ~is_positive)
