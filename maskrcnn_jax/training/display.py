@@ -35,7 +35,7 @@ class Display:
 
     def doing(self, what: str) -> None:
         """Say what is going on, such as "compiling 800 x 1344"."""
-        self._progress.update(self._task, description=what)
+        self._progress.update(self._task, description=what, refresh=True)  # what is short would pass between two redraws
         if not self._console.is_terminal:
             self._console.print(what, highlight=False)
 
