@@ -13,7 +13,7 @@ T = TypeVar("T", bound=ExperimentConfig)
 
 
 def parse(command: type[T], defaults: ExperimentConfig, arguments: Sequence[str], *, prog: str) -> T:
-    """`command`, an ExperimentConfig with fields of its own, from `arguments`; fields not named keep `defaults`.
+    """`command`, an ExperimentConfig with fields of its own that have defaults, from `arguments`; fields not named keep `defaults`.
 
     An unknown or ill-typed field ends the program with a message that names it.
 
@@ -23,18 +23,12 @@ def parse(command: type[T], defaults: ExperimentConfig, arguments: Sequence[str]
       arguments: of the command line, after the experiment's name.
       prog: what help calls the command.
     """
-    values = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(ExperimentConfig)}
-    own: dict[str, Any] = {
-        field.name: tyro.MISSING
-        for field in dataclasses.fields(command)
-        if field.name not in values and field.default is dataclasses.MISSING
-    }
-    return tyro.cli(command, prog=prog, args=list(arguments), default=command(**values, **own), description=command.__doc__)
+    return tyro.cli(command, prog=prog, args=list(arguments), default=command(**_fields(defaults)), description=command.__doc__)
 
 
 def experiment_of(command: ExperimentConfig) -> ExperimentConfig:
     """The experiment within a command."""
-    return ExperimentConfig(**{field.name: getattr(command, field.name) for field in dataclasses.fields(ExperimentConfig)})
+    return ExperimentConfig(**_fields(command))
 
 
 def first_argument(arguments: Sequence[str], usage: str) -> tuple[str, list[str]]:
@@ -44,3 +38,7 @@ def first_argument(arguments: Sequence[str], usage: str) -> tuple[str, list[str]
     wants_help = bool(arguments) and arguments[0] in ("-h", "--help")
     print(usage, file=sys.stdout if wants_help else sys.stderr)
     raise SystemExit(0 if wants_help else 2)
+
+
+def _fields(config: ExperimentConfig) -> dict[str, Any]:
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(ExperimentConfig)}

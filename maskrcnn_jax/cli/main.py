@@ -14,6 +14,8 @@ USAGE = """usage: maskrcnn COMMAND ...
 
 `maskrcnn COMMAND --help` says more; `maskrcnn --version` prints the version."""
 
+COMMANDS = {"train": train.main, "eval": evaluate.main, "predict": predict.main}
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error that the user can mend is printed without a traceback, and the exit status is 1."""
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(USAGE)
     elif command == "--version":
         print(maskrcnn_jax.__version__)
-    elif command in ("train", "eval", "predict"):
+    elif command in COMMANDS:
         _run(command, rest)
     else:
         print(USAGE, file=sys.stderr)
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(command: str, arguments: list[str]) -> None:
     try:
-        {"train": train.main, "eval": evaluate.main, "predict": predict.main}[command](arguments)
+        COMMANDS[command](arguments)
     except (ValueError, OSError, FloatingPointError) as error:
         if type(error).__module__.split(".")[0] not in ("maskrcnn_jax", "builtins"):
             raise

@@ -51,13 +51,10 @@ def trace(variables: Variables, images: UInt8[Array, "b h w 3"], sizes: Int[Arra
     top_k = (config.propose.pre_nms_top_k_test, config.propose.post_nms_top_k_test)
     image_sizes = sizes.astype(jnp.float32)
 
-    def propose(size: Array, objectness: Any, deltas: Any) -> Proposals:
-        return _propose(features.anchors, size, objectness, deltas, top_k, config)
-
     def detect(logits: Array, deltas: Array, proposals: Proposals, size: Array) -> Detections:
         return stages.detect(logits, deltas, proposals, size, config.detect)
 
-    proposals = per_image(propose, mesh, image_sizes, features.objectness, features.deltas)
+    proposals = _propose(features, image_sizes, top_k, config, mesh)
     box_features = _pool(features, proposals.boxes, config.pool.box_size, config, mesh)
     class_logits, box_deltas = _on_rois("box_head", variables, box_features, config)
     detections = per_image(detect, mesh, class_logits, box_deltas, proposals, image_sizes)
@@ -89,19 +86,13 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
         priority = jax.random.uniform(jax.random.fold_in(key, 0), usable.shape)
         return stages.assign_anchors(anchors, usable, instances, priority, config.assign)
 
-    def propose(size: Array, objectness: Any, deltas: Any) -> Proposals:
-        return _propose(features.anchors, size, objectness, deltas, top_k, config)
-
     def sample_rois(key: Array, proposals: Proposals, instances: Instances) -> RoiSamples:
         candidates = proposals.valid.shape[0] + instances.valid.shape[0]
         priority = jax.random.uniform(jax.random.fold_in(key, 1), (candidates,))
         return stages.assign_rois(proposals, instances, priority, config.assign)
 
-    def mask_targets(instances: Instances, rois: RoiSamples, size: Array) -> Array:
-        return _mask_targets(instances, rois, size, config)
-
     anchor_samples = per_image(sample_anchors, mesh, keys, image_sizes, batch.instances)
-    proposals = per_image(propose, mesh, image_sizes, features.objectness, features.deltas)
+    proposals = _propose(features, image_sizes, top_k, config, mesh)
     rois = per_image(sample_rois, mesh, keys, proposals, batch.instances)
     mask_rois = RoiSamples(*(x[:, : config.assign.roi_max_positives] for x in rois))
 
@@ -109,7 +100,7 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
     class_logits, box_deltas = _on_rois("box_head", variables, box_features, config)
     mask_features = _pool(features, mask_rois.boxes, config.pool.mask_size, config, mesh)
     mask_logits = _on_rois("mask_head", variables, mask_features, config)
-    targets = per_image(mask_targets, mesh, batch.instances, mask_rois, image_sizes)
+    targets = _mask_targets(batch.instances, mask_rois, image_sizes, config, mesh)
     losses = (
         rpn_losses(features, anchor_samples, config)
         | roi_losses(class_logits, box_deltas, rois, config)
@@ -188,9 +179,15 @@ def _features(variables: Variables, images: Array, sizes: Array, config: ModelCo
     return Features(normalised, backbone, pyramid, objectness, deltas, anchors)
 
 
-def _propose(anchors: Any, size: Array, objectness: Any, deltas: Any, top_k: tuple[int, int], config: ModelConfig) -> Proposals:
-    usable = [stages.usable_anchors(level, size, config.anchors) for level in anchors]
-    return stages.propose(objectness, deltas, anchors, usable, size, config.propose, pre_nms_top_k=top_k[0], post_nms_top_k=top_k[1])
+def _propose(features: Features, sizes: Float[Array, "b 2"], top_k: tuple[int, int], config: ModelConfig, mesh: Mesh) -> Proposals:
+    """Proposals of every image; `top_k` before and after NMS."""
+    anchors, (before, after) = features.anchors, top_k
+
+    def of_image(size: Array, objectness: Any, deltas: Any) -> Proposals:
+        usable = [stages.usable_anchors(level, size, config.anchors) for level in anchors]
+        return stages.propose(objectness, deltas, anchors, usable, size, config.propose, pre_nms_top_k=before, post_nms_top_k=after)
+
+    return per_image(of_image, mesh, sizes, features.objectness, features.deltas)
 
 
 def _pool(features: Features, boxes: Float[Array, "b r 4"], size: int, config: ModelConfig, mesh: Mesh) -> Float[Array, "b r q q c"]:
@@ -212,15 +209,20 @@ def _pool(features: Features, boxes: Float[Array, "b r 4"], size: int, config: M
     return per_image(of_image, mesh, boxes, *features.pyramid[:POOLED_LEVELS])
 
 
-def _mask_targets(instances: Instances, rois: RoiSamples, size: Array, config: ModelConfig) -> Float[Array, "s m m"]:
-    coverage = ops.mask_targets(
-        instances.masks,
-        instances.mask_frames,
-        rois.boxes,
-        rois.gt_indices,
-        size,
-        size=2 * config.pool.mask_size,
-        samples=config.pool.samples,
-        aligned=config.loss.mask_target_aligned,
-    )
+def _mask_targets(
+    instances: Instances, rois: RoiSamples, sizes: Float[Array, "b 2"], config: ModelConfig, mesh: Mesh
+) -> Float[Array, "b s m m"]:
+    def of_image(instances: Instances, rois: RoiSamples, size: Array) -> Array:
+        return ops.mask_targets(
+            instances.masks,
+            instances.mask_frames,
+            rois.boxes,
+            rois.gt_indices,
+            size,
+            size=2 * config.pool.mask_size,
+            samples=config.pool.samples,
+            aligned=config.loss.mask_target_aligned,
+        )
+
+    coverage = per_image(of_image, mesh, instances, rois, sizes)
     return (coverage >= 0.5).astype(coverage.dtype) if config.loss.mask_target == "binary" else coverage

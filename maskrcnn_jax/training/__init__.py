@@ -1,7 +1,8 @@
 """Optimizer, step, metrics, loop."""
 
 from maskrcnn_jax.training.dry_run import dry_run
-from maskrcnn_jax.training.loop import NonFiniteError, check_classes, check_names, picture_grid, train
+from maskrcnn_jax.training.inputs import check_classes, check_names
+from maskrcnn_jax.training.loop import NonFiniteError, train
 from maskrcnn_jax.training.start import initial_variables
 from maskrcnn_jax.training.validate import Evaluation, validate
 
@@ -12,7 +13,6 @@ __all__ = [
     "check_names",
     "dry_run",
     "initial_variables",
-    "picture_grid",
     "train",
     "validate",
 ]

@@ -9,12 +9,12 @@ from rich.table import Table
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import Source, batches, open_sources
+from maskrcnn_jax.data import Source
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.training.compiled import CompiledSteps
-from maskrcnn_jax.training.loop import check_classes, check_names, make_plan
-from maskrcnn_jax.training.start import initial_variables
-from maskrcnn_jax.training.step import init_state, replicated, split_frozen, to_devices
+from maskrcnn_jax.training.inputs import checked_sources, train_batches
+from maskrcnn_jax.training.start import initial_state
+from maskrcnn_jax.training.step import split_frozen, to_devices
 
 TIMED_STEPS = 3
 
@@ -31,24 +31,12 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
       What `train` raises before its first step.
     """
     out = console or Console()
-    train_source, val_source = sources or open_sources(config.data)
-    for source in (train_source, val_source):
-        check_classes(config, source)
-    check_names(train_source.categories, val_source)
+    train_source, _ = checked_sources(config, sources)
     model = models.build(config.model)
-    state = replicated(init_state(initial_variables(model, config.train), model, config), model.mesh)
+    state = initial_state(model, config)
     out.print(parameter_table(state.params, model))
     steps = CompiledSteps(model, config, lambda canvas: out.print(f"compiling the step for {canvas[0]} x {canvas[1]}"))
-    stream = batches(
-        train_source,
-        make_plan(config, train_source),
-        config.model.input,
-        config.data,
-        start_step=0,
-        stop_step=1,
-        seed=config.train.seed,
-    )
-    batch = to_devices(next(iter(stream)), model.mesh)
+    batch = to_devices(next(train_batches(config, train_source, 0, 1)), model.mesh)
     start = time.perf_counter()
     program = steps.program(state, batch)
     compile_seconds = time.perf_counter() - start

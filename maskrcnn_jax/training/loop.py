@@ -1,7 +1,6 @@
 """The training loop."""
 
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,17 +10,17 @@ from rich.console import Console
 
 from maskrcnn_jax import evaluation, models, visualize
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, latest_step, load_train
-from maskrcnn_jax.config import ConfigError, ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches, nonempty_indices, open_sources
+from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.data import Source
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Model
-from maskrcnn_jax.structs import Batch, Category
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
+from maskrcnn_jax.training.inputs import checked_sources, train_batches
 from maskrcnn_jax.training.manifest import write_manifest
 from maskrcnn_jax.training.metrics import MetricsLog
-from maskrcnn_jax.training.start import initial_variables
-from maskrcnn_jax.training.step import Metrics, TrainState, init_state, replicated, to_devices
+from maskrcnn_jax.training.start import initial_state
+from maskrcnn_jax.training.step import Metrics, TrainState, to_devices
 from maskrcnn_jax.training.validate import Evaluation, validate
 
 COLUMNS = 2  # pairs of pictures in a row of the grid
@@ -67,15 +66,12 @@ def train(
       NonFiniteError: a loss or gradient is not finite.
     """
     run = Path(run_dir)
-    train_source, val_source = sources or open_sources(config.data)
-    check_classes(config, train_source)
-    check_classes(config, val_source)
-    check_names(train_source.categories, val_source)
+    opened = checked_sources(config, sources)
     start = _start_step(run, resume)
     model = models.build(config.model)
     run.mkdir(parents=True, exist_ok=True)
     with Display(console or Console(), config.train.steps, start) as display:
-        loop = _Loop(config, model, run, start, (train_source, val_source), display)
+        loop = _Loop(config, model, run, start, opened, display)
         try:
             return loop.run()
         finally:
@@ -102,7 +98,7 @@ class _Loop:
         state = self._initial_state()
         write_manifest(self._dir, config, self._train_source, self._val_source)  # not before: a config that does not fit leaves the old one
         result: Evaluation | None = None
-        for step, batch in enumerate(self._batches(), self._start + 1):
+        for step, batch in enumerate(train_batches(config, self._train_source, self._start, total), self._start + 1):
             state, metrics = self._steps(state, to_devices(batch, self._model.mesh))
             self._record()
             self._pending = _Pending(step, metrics, batch.image_ids)
@@ -114,7 +110,7 @@ class _Loop:
                 self._clock = time.perf_counter()
         if result is None:  # there was nothing left to do
             result = self._evaluate(self._start, state)
-        self._write_pictures(state, result)
+        self._write_pictures(state)
         return result
 
     def close(self) -> None:
@@ -122,21 +118,9 @@ class _Loop:
         self._log.close()
         self._writer.close()
 
-    def _batches(self) -> Iterator[Batch]:
-        plan = make_plan(self._config, self._train_source)
-        return batches(
-            self._train_source,
-            plan,
-            self._config.model.input,
-            self._config.data,
-            start_step=self._start,
-            stop_step=self._config.train.steps,
-            seed=self._config.train.seed,
-        )
-
     def _initial_state(self) -> TrainState:
         self._display.doing("compiling the initialisation")
-        state = replicated(init_state(initial_variables(self._model, self._config.train), self._model, self._config), self._model.mesh)
+        state = initial_state(self._model, self._config)
         if not self._start:
             return state
         variables, rest = load_train(self._dir, self._start, _variables(state), _rest(state))
@@ -170,29 +154,10 @@ class _Loop:
         self._display.doing("writing a checkpoint")
         self._writer.save(step, _variables(state), _rest(state), None if result is None else result.metrics["segm"].stats["AP"])
 
-    def _write_pictures(self, state: TrainState, result: Evaluation) -> None:
+    def _write_pictures(self, state: TrainState) -> None:
         count = min(self._config.eval.pictures, len(self._val_source))
         if count:
             visualize.save(self._dir / "pictures.png", picture_grid(self._predictor(state), self._val_source, count))
-
-
-def check_classes(config: ExperimentConfig, source: Source) -> None:
-    """Raise ConfigError unless the model has as many classes as `source` has categories."""
-    if config.model.num_classes != len(source.categories):
-        raise ConfigError(
-            f"model.num_classes is {config.model.num_classes}, but the data have {len(source.categories)} categories; "
-            f"set model.num_classes to {len(source.categories)}"
-        )
-
-
-def check_names(categories: Sequence[Category], source: Source) -> None:
-    """Raise DataError unless label k of the model, which is `categories[k - 1]`, has the same name in `source`."""
-    for label, (own, other) in enumerate(zip(categories, source.categories, strict=True), 1):
-        if own.name != other.name:
-            raise DataError(
-                f"label {label} of the model is {own.name!r}, but {other.name!r} in the data that it is measured on; "
-                "give both the same categories, in the same order of ids"
-            )
 
 
 def check_finite(values: dict[str, float], step: int, image_ids: np.ndarray) -> None:
@@ -205,18 +170,6 @@ def check_finite(values: dict[str, float], step: int, image_ids: np.ndarray) -> 
         )
 
 
-def make_plan(config: ExperimentConfig, source: Source) -> Plan:
-    """Order and canvases of the training batches."""
-    return Plan(
-        source.sizes,
-        config.model.input,
-        config.data,
-        batch_size=config.train.batch_size,
-        seed=config.train.seed,
-        indices=nonempty_indices(source) if config.data.drop_empty else None,
-    )
-
-
 def scalars(result: Evaluation) -> dict[str, float]:
     """The numbers of an evaluation by name: `box_AP`, `mask_AP50`, ..., and `loss_mask` and so on where they were measured."""
     names = {"bbox": "box", "segm": "mask"}
@@ -226,11 +179,11 @@ def scalars(result: Evaluation) -> dict[str, float]:
 
 def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray:
     """Ground truth beside detections for the first `count` images, one RGB picture."""
-    pairs = []
-    for i in range(count):
-        example = source[i]
-        truth = visualize.draw_example(example, source.categories)
-        pairs.append(visualize.compare(truth, visualize.draw(example.image, predictor([example.image])[0], source.categories)))
+    examples = [source[i] for i in range(count)]
+    pairs = [
+        visualize.compare(visualize.draw_example(example, source.categories), visualize.draw(example.image, result, source.categories))
+        for example, result in zip(examples, predictor([example.image for example in examples]), strict=True)
+    ]
     return visualize.grid(pairs, COLUMNS)
 
 

@@ -7,11 +7,17 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from maskrcnn_jax import checkpoint
-from maskrcnn_jax.config import TrainConfig
+from maskrcnn_jax.config import ExperimentConfig, TrainConfig
 from maskrcnn_jax.models import Model, Variables
+from maskrcnn_jax.training.step import TrainState, init_state, replicated
 from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_npz
 
 CLASS_LAYERS = ("box_head/classes/", "box_head/deltas/", "mask_head/masks/")  # their shapes depend on the number of classes
+
+
+def initial_state(model: Model, config: ExperimentConfig) -> TrainState:
+    """The state before the first step, on all devices of the model's mesh; raises what `initial_variables` raises."""
+    return replicated(init_state(initial_variables(model, config.train), model, config), model.mesh)
 
 
 def initial_variables(model: Model, config: TrainConfig) -> Variables:

@@ -11,7 +11,7 @@ from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data import CocoSource, batches
 from maskrcnn_jax.training import initial_variables
 from maskrcnn_jax.training.compiled import CompiledSteps
-from maskrcnn_jax.training.loop import make_plan
+from maskrcnn_jax.training.inputs import make_plan
 from maskrcnn_jax.training.step import init_state, replicated, to_devices
 from tests import tiny
 

@@ -14,7 +14,7 @@ from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
 from maskrcnn_jax.config import ConfigError, EvalConfig, OptimizerConfig, to_dict
 from maskrcnn_jax.data import DataError
 from maskrcnn_jax.training import NonFiniteError, train
-from maskrcnn_jax.training.loop import make_plan
+from maskrcnn_jax.training.inputs import make_plan
 from maskrcnn_jax.training.metrics import MetricsLog
 from tests import tiny
 from tests.training.conftest import MODEL
