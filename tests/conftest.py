@@ -1,7 +1,6 @@
 """Fixtures of all tests; shapes and types of the package are checked at every call."""
 
 import os
-import warnings
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -53,7 +52,5 @@ def trained(tiny_config, tmp_path_factory) -> Path:
     from maskrcnn_jax.cli.main import main
 
     run = tmp_path_factory.mktemp("trained") / "run"
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)  # pycocotools under NumPy 2
-        main(["train", str(tiny_config), "--run-dir", str(run), "--train.steps", "2", "--eval.pictures", "2"])
+    main(["train", str(tiny_config), "--run-dir", str(run), "--train.steps", "2", "--eval.pictures", "2"])
     return run

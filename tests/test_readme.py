@@ -4,16 +4,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from maskrcnn_jax import models, train
 from maskrcnn_jax.data import ShapesSource, Source
 from tests import tiny
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 def defined_in(block):

@@ -12,8 +12,6 @@ from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.data.shapes import CATEGORIES
 from tests import tiny
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 def test_train_writes_a_run_folder_with_the_changed_fields(trained):
     stored = checkpoint.load(trained)

@@ -8,9 +8,6 @@ from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.evaluation import evaluate, ground_truth, to_coco
 from maskrcnn_jax.structs import Category, Example, Result
 
-# pycocotools 2.0.11 decodes into arrays whose __array__ is of NumPy 1.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 CATEGORIES = (Category(30, "dog"), Category(7, "cat"))
 
 

@@ -8,9 +8,6 @@ from rich.console import Console
 from maskrcnn_jax.evaluation import Metrics, class_table, summary_lines, to_coco, write_results
 from maskrcnn_jax.structs import Category, Result
 
-# pycocotools 2.0.11 decodes into arrays whose __array__ is of NumPy 1.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 CATEGORIES = (Category(17, "cat"), Category(90, "toothbrush"))
 
 

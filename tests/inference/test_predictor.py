@@ -13,8 +13,6 @@ from maskrcnn_jax.data import DataError
 from maskrcnn_jax.inference import Predictor, encode_masks
 from tests import tiny
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 INPUT = InputConfig(min_side=64, max_side=96, canvases=((64, 64), (64, 96), (96, 64)))
 CONFIG = replace(tiny.MODEL, num_classes=2, input=INPUT)
 

@@ -19,8 +19,6 @@ from maskrcnn_jax.training.metrics import MetricsLog
 from tests import tiny
 from tests.training.conftest import MODEL
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 LOSSES = {"loss", "rpn_class", "rpn_box", "class", "box", "mask"}
 
 

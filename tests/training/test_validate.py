@@ -12,8 +12,6 @@ from maskrcnn_jax.training import validate
 from tests import tiny
 from tests.training.conftest import MODEL
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 CONFIG = replace(tiny.experiment(model=MODEL), eval=EvalConfig(batch_size=2))
 
 

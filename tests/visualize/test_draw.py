@@ -6,9 +6,6 @@ from maskrcnn_jax.structs import Category, Example, Result
 from maskrcnn_jax.visualize import draw, draw_example, example_as_result
 from maskrcnn_jax.visualize.colors import instance_color
 
-# pycocotools 2.0.11 decodes into arrays whose __array__ is of NumPy 1.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 CATEGORIES = (Category(17, "cat"), Category(3, "dog"))
 GREY = 100
 
