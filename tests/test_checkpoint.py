@@ -95,10 +95,15 @@ def test_training_state_comes_back_equal_typed_key_included(run):
 
 
 def test_a_folder_of_a_killed_writer_counts_as_nothing_and_is_cleared_away(run):
-    (run / "checkpoints" / "2.orbax-checkpoint-tmp").mkdir()
+    left_over = run / "checkpoints" / "2.orbax-checkpoint-tmp"
+    left_over.mkdir()
+    (left_over / "half").write_text("written")
     assert latest_step(run) == best_step(run) == 1
-    CheckpointWriter(run, CONFIG, CATEGORIES).close()
-    assert kept(run) == [1]
+    writer = CheckpointWriter(run, CONFIG, CATEGORIES)
+    writer.save(2, variables_of(2), train_of(2), 0.4)  # Orbax clears in the background, and waits for that before it saves
+    writer.close()
+    assert kept(run) == [1, 2]
+    jax.tree.map(np.testing.assert_array_equal, load(run / "checkpoints" / "2").variables, variables_of(2))
 
 
 @pytest.mark.parametrize("left", [("metrics",), ("about", "model"), ("_CHECKPOINT_METADATA", "train"), ()])
