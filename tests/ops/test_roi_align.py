@@ -126,6 +126,13 @@ def test_gradient(pyramid, aligned):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("aligned", [False, True])
+def test_gradient_of_the_boxes(pyramid, aligned):
+    """Away from the kinks at cell borders, where finite differences tell nothing."""
+    boxes = np.asarray([[3.3, 5.7, 21.9, 17.1], [9.1, 2.3, 29.3, 26.9]], np.float32)
+    assert_gradient(lambda a, b, c, boxes: align([a, b, c], boxes, jnp.asarray([0, 1]), size=2, aligned=aligned), *pyramid, boxes, wrt=(3,))
+
+
 def test_keeps_the_features_dtype(pyramid):
     half = [p.astype(jnp.bfloat16) for p in pyramid]
     pooled = align(half, jnp.asarray(ROIS), jnp.zeros(len(ROIS), jnp.int32))
