@@ -139,6 +139,11 @@ class ProposeConfig:
     min_side: float = 0.0
     """Boxes with a side of 0, or below this, are dropped; canvas pixels."""
 
+    def __post_init__(self) -> None:
+        require(all(w > 0 for w in self.coder_weights), self, "coder_weights", "must be positive")
+        for name in ("pre_nms_top_k_train", "pre_nms_top_k_test", "post_nms_top_k_train", "post_nms_top_k_test"):
+            require(getattr(self, name) >= 1, self, name, "must be at least 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class AssignConfig:
@@ -170,6 +175,7 @@ class AssignConfig:
     def __post_init__(self) -> None:
         require(self.rpn_background_iou <= self.rpn_foreground_iou, self, "rpn_background_iou", "must be at most rpn_foreground_iou")
         require(self.roi_background_iou <= self.roi_foreground_iou, self, "roi_background_iou", "must be at most roi_foreground_iou")
+        require(self.rpn_samples >= 1, self, "rpn_samples", "must be at least 1")
         require(0 < self.rpn_positive_fraction <= 1, self, "rpn_positive_fraction", "must be in (0, 1]")
         require(0 < self.roi_positive_fraction <= 1, self, "roi_positive_fraction", "must be in (0, 1]")
         require(self.roi_max_positives >= 1, self, "roi_samples", "times roi_positive_fraction must be at least 1")
@@ -202,6 +208,10 @@ class PoolConfig:
     """Keeps sizes just under a power of two on the upper level."""
     level_epsilon_at: Literal["log", "ratio"] = "ratio"
     """Whether `level_epsilon` is added to the logarithm (torchvision) or inside it, to the ratio of sizes (Detectron2)."""
+
+    def __post_init__(self) -> None:
+        for name in ("box_size", "mask_size", "samples"):
+            require(getattr(self, name) >= 1, self, name, "must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +276,11 @@ class DetectConfig:
     min_side: float = 0.0
     """Boxes with a side of 0, or below this, are dropped; canvas pixels."""
 
+    def __post_init__(self) -> None:
+        require(all(w > 0 for w in self.coder_weights), self, "coder_weights", "must be positive")
+        for name in ("max_candidates", "max_detections"):
+            require(getattr(self, name) >= 1, self, name, "must be at least 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
@@ -281,6 +296,10 @@ class LossConfig:
     """Coverage sampled from the ground truth mask as it is, or thresholded at 0.5."""
     mask_target_aligned: bool = True
     """As PoolConfig.aligned, for sampling mask targets."""
+
+    def __post_init__(self) -> None:
+        for name in ("rpn_box_beta", "roi_box_beta"):
+            require(getattr(self, name) >= 0, self, name, "must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
