@@ -7,11 +7,11 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "maskrcnn_jax"
 
-MAY_IMPORT: dict[str, set[str]] = {"config": set(), "structs": set(), "ops": {"structs"}}
+MAY_IMPORT: dict[str, set[str]] = {"errors": set(), "config": {"errors"}, "structs": set(), "ops": {"structs"}}
 MAY_IMPORT["nn"] = MAY_IMPORT["stages"] = {"ops", "structs", "config"}
 MAY_IMPORT["models"] = MAY_IMPORT["nn"] | {"nn", "stages"}
-MAY_IMPORT["checkpoint"] = MAY_IMPORT["data"] = MAY_IMPORT["evaluation"] = MAY_IMPORT["visualize"] = {"config", "structs"}
-MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models"}
+MAY_IMPORT["checkpoint"] = MAY_IMPORT["data"] = MAY_IMPORT["evaluation"] = MAY_IMPORT["visualize"] = {"config", "structs", "errors"}
+MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models", "errors"}
 MAY_IMPORT["inference"] = MAY_IMPORT["weights"] | {"checkpoint", "data"}
 MAY_IMPORT["training"] = MAY_IMPORT["inference"] | {"inference", "evaluation", "visualize", "weights"}
 MAY_IMPORT["reports"] = MAY_IMPORT["training"] | {"training"}
@@ -19,7 +19,7 @@ MAY_IMPORT["cli"] = MAY_IMPORT["reports"] | {"reports"}
 MAY_IMPORT["__init__"] = MAY_IMPORT["reports"] | {"reports"}
 
 NEVER = {"torch", "torchvision", "tensorflow"}
-WITHOUT_JAX = {"data", "config", "structs"}
+WITHOUT_JAX = {"data", "config", "structs", "errors"}
 THROUGH_BUILD = {"training", "cli"}
 # What rooms that reach a model through `models.build` may name: the function, the types it speaks of, and the mesh's axis.
 DOOR = {"build", "Model", "Variables", "Features", "Losses", "Trace", "TrainTrace", "DATA_AXIS", "one_device_mesh"}

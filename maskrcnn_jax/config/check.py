@@ -1,7 +1,9 @@
 """The one error of a configuration, and the check that raises it."""
 
+from maskrcnn_jax.errors import UserError
 
-class ConfigError(ValueError):
+
+class ConfigError(UserError, ValueError):
     """A configuration value that cannot be used; the message names the field and says what to do."""
 
 
