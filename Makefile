@@ -4,19 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast coverage lint format parity mutants bench-nuclei clean
+.PHONY: demo test test-fast lint format parity mutants bench-nuclei clean
 
 demo: $(VENV)/.package  ## train, evaluate and picture the procedural shapes
+	rm -rf runs/demo
 	$(BIN)/maskrcnn train shapes --run-dir runs/demo
 
+COVERAGE := --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
+
 test: $(VENV)/.test  ## every test that needs no PyTorch
-	$(PYTEST) -m "not parity"
+	$(PYTEST) -m "not parity" $(COVERAGE)
 
 test-fast: $(VENV)/.test
 	$(PYTEST) -m "not parity and not slow"
-
-coverage: $(VENV)/.test
-	$(PYTEST) -m "not parity" --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

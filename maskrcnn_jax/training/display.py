@@ -39,9 +39,13 @@ class Display:
         if not self._console.is_terminal:
             self._console.print(what, highlight=False)
 
+    def training(self) -> None:
+        """Say that steps run."""
+        self._progress.update(self._task, description="training")
+
     def step(self, step: int, values: dict[str, float] | None) -> None:
         """Move to `step`; with `values` show them too."""
-        self._progress.update(self._task, description="training", completed=step)
+        self._progress.update(self._task, completed=step)
         if values is None:
             return
         text = "  ".join(f"{name} {values[name]:.3f}" for name in LOSSES) + f"  {values['images_per_second']:.1f} images/s"

@@ -18,9 +18,9 @@ from maskrcnn_jax.models import Model
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
 from maskrcnn_jax.training.inputs import checked_sources, train_batches
-from maskrcnn_jax.training.manifest import write_manifest
+from maskrcnn_jax.training.manifest import add_resumption, manifest, require_same, write_manifest
 from maskrcnn_jax.training.metrics import MetricsLog
-from maskrcnn_jax.training.start import initial_state
+from maskrcnn_jax.training.start import initial_state, state_shapes
 from maskrcnn_jax.training.step import Metrics, TrainState, to_devices
 from maskrcnn_jax.training.validate import Evaluation, validate
 
@@ -52,7 +52,7 @@ def train(
     Args:
       config: the experiment.
       run_dir: where everything is written; made if missing.
-      resume: go on from the latest checkpoint in `run_dir`.
+      resume: go on from the latest checkpoint in `run_dir`, or from the start where the run was stopped before its first.
       sources: training and validation data; None opens what `config.data` names.
       console: where progress is shown; None is the terminal.
 
@@ -60,7 +60,7 @@ def train(
       The evaluation after the last step.
 
     Raises:
-      CheckpointError: `run_dir` holds checkpoints and `resume` is not set, or the reverse, or they do not fit.
+      CheckpointError: `run_dir` holds checkpoints and `resume` is not set, or it is set and they are not of this config and data.
       ConfigError: the data have another number of classes than the model.
       DataError: data that cannot be used.
       WeightsError: `config.train.weights` does not fit.
@@ -68,13 +68,20 @@ def train(
     """
     run = Path(run_dir)
     opened = checked_sources(config, sources)
-    start = _start_step(run, resume)
+    about = manifest(config, *opened)
+    start = _start_step(run, about, resume)
     model = models.build(config.model)
     run.mkdir(parents=True, exist_ok=True)
     with Display(console or Console(), config.train.steps, start) as display:
         loop = _Loop(config, model, run, start, opened, display)
         try:
-            return loop.run()
+            state = loop.initial_state()
+            # Not before: what cannot start leaves the manifest as it was.
+            if resume:
+                add_resumption(run, about, start)
+            else:
+                write_manifest(run, about)
+            return loop.run(state)
         finally:
             loop.close()
 
@@ -93,14 +100,13 @@ class _Loop:
         self._clock = time.perf_counter()
         self._pending: _Pending | None = None
 
-    def run(self) -> Evaluation:
+    def run(self, state: TrainState) -> Evaluation:
         """All steps that are left, and the evaluation of the last one."""
         config, total = self._config, self._config.train.steps
-        state = self._initial_state()
-        write_manifest(self._dir, config, self._train_source, self._val_source)  # not before: a config that does not fit leaves the old one
         result: Evaluation | None = None
         for step, batch in enumerate(train_batches(config, self._train_source, self._start, total), self._start + 1):
             state, metrics = self._steps(state, to_devices(batch, self._model.mesh))
+            self._display.training()
             self._record()
             self._pending = _Pending(step, metrics, batch.image_ids)
             evaluates = step == total or (config.eval.every is not None and step % config.eval.every == 0)
@@ -119,12 +125,13 @@ class _Loop:
         self._log.close()
         self._writer.close()
 
-    def _initial_state(self) -> TrainState:
-        self._display.doing("compiling the initialisation")
-        state = initial_state(self._model, self._config)
+    def initial_state(self) -> TrainState:
+        """The state before the first step of this process."""
         if not self._start:
-            return state
-        variables, rest = load_train(self._dir, self._start, _variables(state), _rest(state))
+            self._display.doing("compiling the initialisation")
+            return initial_state(self._model, self._config)
+        shapes = state_shapes(self._model, self._config)
+        variables, rest = load_train(self._dir, self._start, _variables(shapes), _rest(shapes))
         return TrainState(params=variables["params"], batch_stats=variables["batch_stats"], **rest)
 
     def _record(self) -> None:
@@ -136,7 +143,8 @@ class _Loop:
         check_finite(values, pending.step, pending.image_ids)
         seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
         values["images_per_second"] = self._config.train.batch_size / seconds
-        logged = pending.step % self._config.train.log_every == 0 or pending.step == self._config.train.steps
+        due = pending.step % self._config.train.log_every == 0 or pending.step == self._config.train.steps
+        logged = due or values["objects_cut"] > 0  # nothing is cut without a line that says so
         if logged:
             self._log.write(pending.step, values, group="train")
         self._display.step(pending.step, values if logged else None)
@@ -188,11 +196,12 @@ def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray
     return visualize.grid(pairs, COLUMNS)
 
 
-def _start_step(run: Path, resume: bool) -> int:
+def _start_step(run: Path, about: dict[str, Any], resume: bool) -> int:
+    """Steps done so far; 0 also for a run that was stopped before its first checkpoint."""
     latest = latest_step(run)
-    if resume and latest is None:
-        raise CheckpointError(f"{run}: no checkpoint to resume from; leave out --resume, or give the run folder that has one")
-    if not resume and latest is not None:
+    if resume:
+        require_same(run, about)
+    elif latest is not None:
         raise CheckpointError(f"{run}: already holds checkpoints up to step {latest}; add --resume to go on, or give another folder")
     return latest or 0
 

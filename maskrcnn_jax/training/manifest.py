@@ -1,4 +1,4 @@
-"""The manifest of a run folder: what made it."""
+"""The manifest of a run folder: what made it, and what went on with it."""
 
 import json
 import subprocess
@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from flax.traverse_util import flatten_dict
 
 import maskrcnn_jax
+from maskrcnn_jax.checkpoint import CheckpointError
 from maskrcnn_jax.config import ExperimentConfig, to_dict
 from maskrcnn_jax.data import Source, fingerprint
 
@@ -17,9 +19,23 @@ FILE = "manifest.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pycocotools", "opencv-python-headless")
 
 
-def write_manifest(run_dir: Path, config: ExperimentConfig, train_source: Source, val_source: Source) -> None:
-    """Write versions, command, devices, config, git commit and data fingerprints to `manifest.json` of the run folder."""
-    manifest: dict[str, Any] = {
+# Fields that a resumed run may change. Paths are free because the data themselves are compared.
+FREE = (
+    "train.steps",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.keep",
+    "train.weights",
+    "train.new_classes",
+    "data.workers",
+    "eval.",
+)
+PATHS = ("data.train_annotations", "data.train_images", "data.val_annotations", "data.val_images")
+
+
+def manifest(config: ExperimentConfig, train_source: Source, val_source: Source) -> dict[str, Any]:
+    """Versions, command, devices, config, git commit and data fingerprints, ready for JSON."""
+    return {
         "command": sys.argv,
         "python": sys.version,
         "versions": {"maskrcnn-jax": maskrcnn_jax.__version__, **{name: metadata.version(name) for name in PACKAGES}},
@@ -28,7 +44,50 @@ def write_manifest(run_dir: Path, config: ExperimentConfig, train_source: Source
         "data": {"train": fingerprint(train_source), "val": fingerprint(val_source)},
         "config": to_dict(config),
     }
-    (run_dir / FILE).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def write_manifest(run_dir: Path, manifest: dict[str, Any]) -> None:
+    """Write `manifest.json` of a run that starts."""
+    _write(run_dir, manifest | {"resumed": []})
+
+
+def add_resumption(run_dir: Path, manifest: dict[str, Any], step: int) -> None:
+    """Add to `manifest.json` that the run went on after `step` steps, and with what."""
+    first = _read(run_dir)
+    _write(run_dir, first | {"resumed": [*first["resumed"], {"step": step} | manifest]})
+
+
+def require_same(run_dir: Path, manifest: dict[str, Any]) -> None:
+    """Check that a run can go on with this config and data as if it had never stopped.
+
+    Raises:
+      CheckpointError: `run_dir` has no manifest, or its config or data differ in what training depends on.
+    """
+    if not (run_dir / FILE).is_file():
+        raise CheckpointError(f"{run_dir}: no run to resume; leave out --resume, or give a run folder")
+    first = _read(run_dir)
+    ours, theirs = (flatten_dict(json.loads(json.dumps(config)), sep=".") for config in (manifest["config"], first["config"]))
+    problems = [
+        f"{name} is {ours.get(name)!r}, the run's is {theirs.get(name)!r}"
+        for name in sorted(ours.keys() | theirs.keys())
+        if not name.startswith(FREE) and ours.get(name) != theirs.get(name)
+    ]
+    problems += [f"the {split} data are others" for split, value in first["data"].items() if value != manifest["data"][split]]
+    if problems:
+        raise CheckpointError(
+            f"{run_dir}: not the run that this command describes: {'; '.join(problems)}; "
+            f"resume with the command in {FILE}, or start another run folder"
+        )
+
+
+def _read(run_dir: Path) -> dict[str, Any]:
+    return json.loads((run_dir / FILE).read_text(encoding="utf-8"))
+
+
+def _write(run_dir: Path, manifest: dict[str, Any]) -> None:
+    whole = run_dir / (FILE + ".new")
+    whole.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    whole.replace(run_dir / FILE)
 
 
 def _git_commit() -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,12 @@ class MetricsLog:
         shortened.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         shortened.replace(path)  # at once: a process killed here loses no line
         self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=start_step + 1)
+        board = run_dir / "tensorboard"
+        shutil.rmtree(board, ignore_errors=True)  # a killed writer leaves the last two minutes out: made anew from the lines
+        self._board = SummaryWriter(str(board))
+        for line in kept:
+            for group in line.keys() - {"step"}:
+                self._draw(line["step"], group, line[group])
 
     def write(self, step: int, values: dict[str, float], *, group: str) -> None:
         """Write the values of one step; the line is with the operating system on return.
@@ -45,8 +51,11 @@ class MetricsLog:
         numbers: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._file.write(json.dumps({"step": step, group: numbers}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            if math.isfinite(value):
+        self._draw(step, group, numbers)
+
+    def _draw(self, step: int, group: str, numbers: dict[str, float | None]) -> None:
+        for name, value in numbers.items():
+            if value is not None:
                 self._board.add_scalar(f"{group}/{name}", value, step)
 
     def close(self) -> None:

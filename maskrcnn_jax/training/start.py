@@ -1,10 +1,12 @@
 """What training starts from."""
 
+import logging
 from pathlib import Path
 
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.sharding import NamedSharding, PartitionSpec
 
 from maskrcnn_jax import checkpoint
 from maskrcnn_jax.config import ExperimentConfig, TrainConfig
@@ -12,12 +14,21 @@ from maskrcnn_jax.models import Model, Variables
 from maskrcnn_jax.training.step import TrainState, init_state, replicated
 from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_npz
 
+logger = logging.getLogger(__name__)
+
 CLASS_LAYERS = ("box_head/classes/", "box_head/deltas/", "mask_head/masks/")  # their shapes depend on the number of classes
 
 
 def initial_state(model: Model, config: ExperimentConfig) -> TrainState:
     """The state before the first step, on all devices of the model's mesh; raises what `initial_variables` raises."""
     return replicated(init_state(initial_variables(model, config.train), model, config), model.mesh)
+
+
+def state_shapes(model: Model, config: ExperimentConfig) -> TrainState:
+    """Shapes, dtypes and shardings of the state; computes nothing and reads no weights."""
+    shapes = jax.eval_shape(lambda: init_state(model.init(jax.random.key(config.train.seed)), model, config))
+    everywhere = NamedSharding(model.mesh, PartitionSpec())
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
 
 
 def initial_variables(model: Model, config: TrainConfig) -> Variables:
@@ -29,11 +40,16 @@ def initial_variables(model: Model, config: TrainConfig) -> Variables:
     """
     variables = jax.jit(model.init)(jax.random.key(config.seed))
     if config.weights is None:
+        if any(model.is_frozen(path) for path in flatten_dict(variables["params"])):
+            logger.warning("frozen layers start at random and stay so: give train.weights, or set model.backbone.frozen_stages to 0")
         return variables
     path = Path(config.weights)
     if path.is_dir():
         return _from_checkpoint(path, variables, config.new_classes)
-    return backbone_from_torchvision(read_npz(path), variables)
+    try:
+        return backbone_from_torchvision(read_npz(path), variables)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def _from_checkpoint(path: Path, variables: Variables, new_classes: bool) -> Variables:

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from dataclasses import replace
 
 import cv2
@@ -83,8 +84,10 @@ def test_progress_is_printed_where_there_is_no_terminal(run_training, tmp_path):
 def test_progress_is_a_bar_on_a_terminal(run_training, tmp_path):
     text = io.StringIO()
     run_training(tiny.experiment(model=MODEL, steps=2), tmp_path, console=Console(file=text, force_terminal=True, width=200))
-    assert "compiling" in text.getvalue()
-    assert "2/2" in text.getvalue()
+    shown = text.getvalue()
+    assert shown.index("compiling the initialisation") < shown.index("compiling the step for 64 x 64") < shown.index("evaluating")
+    assert "compiling" not in shown[shown.index("evaluating") :]
+    assert re.search(r"2/2.*0:00:\d\d.*loss \d.*rpn_class \d.*rpn_box \d.*class \d.*box \d.*mask \d.*images/s", shown)
 
 
 INTERRUPTIONS = [(place, n) for place, calls in (("log", 7), ("before saving", 3), ("after saving", 3)) for n in range(calls)]
@@ -120,7 +123,7 @@ def test_interrupted_anywhere_and_resumed_is_as_never_stopped(place, n, uninterr
         patch.setattr(owner, name, interrupt_at(getattr(owner, name), after=place == "after saving"))
         with pytest.raises(KeyboardInterrupt):
             run_training(config, tmp_path)
-    run_training(config, tmp_path, resume=checkpoint.latest_step(tmp_path) is not None)
+    run_training(config, tmp_path, resume=True)
     assert read_lines(tmp_path) == read_lines(uninterrupted)
     assert steps_on_disk(tmp_path) == steps_on_disk(uninterrupted)
     assert_equal_checkpoints(tmp_path, uninterrupted, 6)
@@ -147,11 +150,55 @@ def assert_says(error, *words):
         assert word in str(error.value)
 
 
-def test_resuming_without_a_checkpoint_is_an_error(run_training, tmp_path):
+def test_resuming_what_is_no_run_is_an_error(run_training, tmp_path):
     with pytest.raises(CheckpointError) as error:
         run_training(tiny.experiment(model=MODEL), tmp_path / "run", resume=True)
-    assert_says(error, str(tmp_path / "run"), "no checkpoint to resume from", "leave out --resume")
+    assert_says(error, str(tmp_path / "run"), "no run to resume", "leave out --resume")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"optimizer": OptimizerConfig(learning_rate=0.02, warmup_steps=2)}, "optimizer.learning_rate is 0.02, the run's is 0.01"),
+        ({"train": {"seed": 3}}, "train.seed is 3, the run's is 0"),
+        ({"train": {"batch_size": 4}}, "train.batch_size is 4, the run's is 2"),
+        ({"sources": (tiny.Squares(7), tiny.Squares(3))}, "the train data are others"),
+    ],
+)
+def test_resuming_another_experiment_is_an_error_that_names_what_differs(change, says, run_training, tmp_path):
+    run_training(tiny.experiment(model=MODEL, steps=2), tmp_path)
+    before = (tmp_path / "manifest.json").read_text()
+    other = tiny.experiment(model=MODEL, optimizer=change.get("optimizer"), **{"steps": 4} | change.get("train", {}))
+    options = {"sources": change["sources"]} if "sources" in change else {}
+    with pytest.raises(CheckpointError) as error:
+        run_training(other, tmp_path, resume=True, **options)
+    assert_says(error, str(tmp_path), says, "manifest.json", "another run folder")
+    assert (tmp_path / "manifest.json").read_text() == before
+
+
+def test_the_manifest_keeps_the_start_and_adds_what_went_on(run_training, tmp_path):
+    run_training(tiny.experiment(model=MODEL, steps=2), tmp_path)
+    run_training(tiny.experiment(model=MODEL, steps=4), tmp_path, resume=True)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["config"]["train"]["steps"] == 2
+    assert [(entry["step"], entry["config"]["train"]["steps"]) for entry in manifest["resumed"]] == [(2, 4)]
+
+
+def test_a_step_that_cuts_objects_is_always_logged(run_training, read_lines, tmp_path):
+    config = tiny.experiment(model=MODEL, log_every=6)
+    run_training(replace(config, data=replace(config.data, max_objects=1)), tmp_path, sources=(Pairs(8), tiny.Squares(3)))
+    lines = [line for line in read_lines(tmp_path) if "train" in line]
+    assert [(line["step"], line["train"]["objects_cut"]) for line in lines] == [(step, 2.0) for step in range(1, 7)]
+
+
+class Pairs(tiny.Squares):
+    """Every object twice."""
+
+    def __getitem__(self, i):
+        example = super().__getitem__(i)
+        twice = {name: np.repeat(getattr(example, name), 2, axis=0) for name in ("masks", "boxes", "labels", "crowd")}
+        return example._replace(**twice)
 
 
 def test_a_used_run_folder_without_resume_is_an_error_and_stays_as_it_is(uninterrupted, run_training):
@@ -162,21 +209,16 @@ def test_a_used_run_folder_without_resume_is_an_error_and_stays_as_it_is(uninter
     assert {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize(
-    ("other", "expected"), [("shape", "params/head/layer/kernel is (3,), the config's (4,)"), ("optimizer", "opt_state")]
-)
-def test_resuming_with_a_config_that_does_not_fit_is_an_error(other, expected, run_training, tmp_path, monkeypatch):
+def test_resuming_a_model_of_other_shapes_is_an_error(run_training, tmp_path, monkeypatch):
+    """The same config, but another version of the package."""
     run_training(tiny.experiment(model=MODEL, steps=2), tmp_path)
     before = (tmp_path / "manifest.json").read_text()
-    config = tiny.experiment(model=MODEL, steps=4)
-    if other == "shape":
-        layer = {"kernel": jax.numpy.ones(4), "bias": jax.numpy.ones(3)}
-        wider = {"params": {"backbone": {"stem": {"kernel": jax.numpy.ones(3)}}, "head": {"layer": layer}}, "batch_stats": {}}
-        monkeypatch.setattr("maskrcnn_jax.models.build", lambda config: tiny.stand_in(config)._replace(init=lambda key: wider))
-    else:
-        config = replace(config, optimizer=OptimizerConfig(kind="adamw"))
+    layer = {"kernel": jax.numpy.ones(4), "bias": jax.numpy.ones(3)}
+    wider = {"params": {"backbone": {"stem": {"kernel": jax.numpy.ones(3)}}, "head": {"layer": layer}}, "batch_stats": {}}
+    monkeypatch.setattr("maskrcnn_jax.models.build", lambda config: tiny.stand_in(config)._replace(init=lambda key: wider))
     with pytest.raises(CheckpointError) as error:
-        run_training(config, tmp_path, resume=True)
+        run_training(tiny.experiment(model=MODEL, steps=4), tmp_path, resume=True)
+    expected = "params/head/layer/kernel is (3,), the config's (4,)"
     assert_says(error, str(tmp_path / "checkpoints" / "2"), "does not fit this config", expected, "manifest.json", "another run folder")
     assert (tmp_path / "manifest.json").read_text() == before  # it still holds the config to go back to
 

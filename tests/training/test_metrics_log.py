@@ -68,6 +68,20 @@ def test_a_kill_while_the_log_opens_loses_no_line(tmp_path, monkeypatch):
     assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
+def test_tensorboard_has_what_a_killed_writer_never_flushed(tmp_path):
+    log = MetricsLog(tmp_path, 0)
+    log.write(1, {"early": 0.5}, group="train")
+    for events in (tmp_path / "tensorboard").iterdir():  # as after a kill: lines are on disk at once, events every two minutes
+        events.write_bytes(b"")
+    again = MetricsLog(tmp_path, 1)
+    again.write(2, {"late": 0.5}, group="val")
+    again.close()
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert b"train/early" in events.read_bytes()
+    assert b"val/late" in events.read_bytes()
+    log.close()
+
+
 def test_what_is_not_finite_is_null_in_json_and_absent_from_tensorboard(tmp_path):
     log = MetricsLog(tmp_path, 0)
     log.write(1, {"loss": 0.5, "mask_AP": float("nan"), "box_AP": float("inf")}, group="val")

@@ -41,6 +41,11 @@ def test_without_weights_the_seed_decides(model):
     assert not any(np.array_equal(one[name], other[name]) for name in kernels)
 
 
+def test_frozen_layers_at_random_are_warned_of(model, caplog):
+    initial_variables(model, TrainConfig())
+    assert "give train.weights, or set model.backbone.frozen_stages to 0" in caplog.text
+
+
 def test_a_checkpoint_is_taken_over(model, trained):
     found = initial_variables(model, TrainConfig(weights=str(trained)))
     assert_same(flat(found), flat(checkpoint.load(trained).variables))
