@@ -2,7 +2,8 @@
 
 Command: maskrcnn train coco_r50_fpn_1x --train.weights WEIGHTS.npz, WEIGHTS being ImageNet weights under torchvision's names,
 with COCO under data/coco (annotations/, train2017/, val2017/), or wherever --data.* says.
-Hardware: batch 16, made for 8 accelerators. Time and AP reached: not run yet; nobody here has had the hardware.
+Hardware: 16 images a step, all of them on the one device that training uses today (many devices to come).
+Time and AP reached: not run yet; nobody here has had the hardware.
 """
 
 from maskrcnn_jax.config import DataConfig, EvalConfig, ExperimentConfig, ModelConfig, OptimizerConfig, TrainConfig

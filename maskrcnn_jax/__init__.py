@@ -4,6 +4,7 @@ from maskrcnn_jax import ops
 from maskrcnn_jax.checkpoint import CheckpointError
 from maskrcnn_jax.config import ConfigError, ExperimentConfig, ModelConfig, load_experiment
 from maskrcnn_jax.data import CocoSource, DataError, ShapesSource
+from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.inference import Predictor, load
 from maskrcnn_jax.models import Model, build
 from maskrcnn_jax.structs import Batch, Category, Detections, Example, Instances, Proposals, Result
@@ -31,6 +32,7 @@ __all__ = [
     "Proposals",
     "Result",
     "ShapesSource",
+    "UserError",
     "WeightsError",
     "build",
     "load",

@@ -10,6 +10,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig, from_dict, to_dict
+from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.structs import Category
 
 FOLDER = "checkpoints"  # in a run folder
@@ -17,7 +18,7 @@ MODEL, ABOUT, TRAIN = "model", "about", "train"  # the items of one checkpoint
 NOT_MEASURED = -1.0  # mask AP of a checkpoint without evaluation: below any
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError, ValueError):
     """A checkpoint that cannot be read or does not fit; the message names the folder and says what to do."""
 
 

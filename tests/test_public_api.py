@@ -25,6 +25,11 @@ def test_the_names_that_the_readme_and_docs_speak_of():
 @pytest.mark.parametrize("error", ["CheckpointError", "ConfigError", "DataError", "WeightsError"])
 def test_errors_of_bad_input_are_value_errors(error):
     assert issubclass(getattr(maskrcnn_jax, error), ValueError)
+    assert issubclass(getattr(maskrcnn_jax, error), maskrcnn_jax.UserError)
+
+
+def test_a_loss_that_is_not_finite_is_for_the_user_to_mend():
+    assert issubclass(maskrcnn_jax.NonFiniteError, maskrcnn_jax.UserError)
 
 
 def test_importing_loads_no_other_framework_and_claims_no_device():

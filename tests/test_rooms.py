@@ -1,17 +1,21 @@
 """Who may import whom: the table of docs/design.md, held by reading the imports."""
 
 import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "maskrcnn_jax"
 
-MAY_IMPORT: dict[str, set[str]] = {"config": set(), "structs": set(), "ops": {"structs"}}
+MAY_IMPORT: dict[str, set[str]] = {"errors": set(), "config": {"errors"}, "structs": set(), "ops": {"structs"}}
 MAY_IMPORT["nn"] = MAY_IMPORT["stages"] = {"ops", "structs", "config"}
 MAY_IMPORT["models"] = MAY_IMPORT["nn"] | {"nn", "stages"}
-MAY_IMPORT["checkpoint"] = MAY_IMPORT["data"] = MAY_IMPORT["evaluation"] = MAY_IMPORT["visualize"] = {"config", "structs"}
-MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models"}
+MAY_IMPORT["checkpoint"] = MAY_IMPORT["data"] = MAY_IMPORT["evaluation"] = MAY_IMPORT["visualize"] = {"config", "structs", "errors"}
+MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models", "errors"}
 MAY_IMPORT["inference"] = MAY_IMPORT["weights"] | {"checkpoint", "data"}
 MAY_IMPORT["training"] = MAY_IMPORT["inference"] | {"inference", "evaluation", "visualize", "weights"}
 MAY_IMPORT["reports"] = MAY_IMPORT["training"] | {"training"}
@@ -19,7 +23,7 @@ MAY_IMPORT["cli"] = MAY_IMPORT["reports"] | {"reports"}
 MAY_IMPORT["__init__"] = MAY_IMPORT["reports"] | {"reports"}
 
 NEVER = {"torch", "torchvision", "tensorflow"}
-WITHOUT_JAX = {"data", "config", "structs"}
+WITHOUT_JAX = {"data", "config", "structs", "errors"}
 THROUGH_BUILD = {"training", "cli"}
 # What rooms that reach a model through `models.build` may name: the function, the types it speaks of, and the mesh's axis.
 DOOR = {"build", "Model", "Variables", "Features", "Losses", "Trace", "TrainTrace", "DATA_AXIS", "one_device_mesh"}
@@ -126,3 +130,34 @@ def test_an_allowed_import_is_not(file, source):
 
 def test_a_new_room_needs_a_row():
     assert "stands in no table" in violations("", Path("maskrcnn_jax/utils.py"))[0]
+
+
+def third_party(source: str) -> set[str]:
+    """Top-level names of what a file of the package imports, but for the standard library and the package."""
+    names = {name.split(".")[0] for node in ast.walk(ast.parse(source)) for name in imported(node, Path("maskrcnn_jax/file.py"))}
+    return names - sys.stdlib_module_names - {"maskrcnn_jax"}
+
+
+def undeclared(names: set[str], dependencies: list[str]) -> set[str]:
+    """Import names that none of `dependencies`, as pyproject.toml writes them, brings in."""
+
+    def normal(distribution: str) -> str:
+        return re.sub(r"[-_.]+", "-", distribution).lower()
+
+    declared = {normal(re.split(r"[^\w.-]", line)[0]) for line in dependencies}
+    distributions = packages_distributions()
+    return {name for name in names if not declared & {normal(found) for found in distributions.get(name, ())}}
+
+
+def test_what_the_package_imports_is_declared():
+    """A dependency of a dependency may leave with that one's next version."""
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = set().union(*(third_party(path.read_text()) for path in PACKAGE.rglob("*.py")))
+    assert names >= {"jax", "cv2", "PIL", "absl"}
+    assert undeclared(names, project["dependencies"]) == set()
+
+
+def test_an_undeclared_import_is_found():
+    names = third_party("import os, absl.flags\nfrom PIL import Image\nfrom . import ops\nimport yaml\ndef f():\n    import nowhere")
+    assert names == {"absl", "PIL", "yaml", "nowhere"}
+    assert undeclared(names, ["pillow>=11.0", "Absl_py >=2.1"]) == {"yaml", "nowhere"}

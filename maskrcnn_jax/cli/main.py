@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import maskrcnn_jax
 from maskrcnn_jax.cli import evaluate, predict, train
+from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn COMMAND ...
 
@@ -35,8 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(command: str, arguments: list[str]) -> None:
     try:
         COMMANDS[command](arguments)
-    except (ValueError, OSError, FloatingPointError) as error:
-        if type(error).__module__.split(".")[0] not in ("maskrcnn_jax", "builtins"):
-            raise
+    except (UserError, OSError) as error:
         print(f"maskrcnn {command}: {error}", file=sys.stderr)
         raise SystemExit(1) from error

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from maskrcnn_jax import evaluation, inference, visualize
 from maskrcnn_jax.data import read_image
+from maskrcnn_jax.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +56,14 @@ def output_names(images: Sequence[Path]) -> dict[Path, str]:
     """Image -> file name of its picture.
 
     Raises:
-      ValueError: two images would write the same file, or there is none.
+      UserError: two images would write the same file, or there is none.
     """
     if not images:
-        raise ValueError("no images; name at least one image file after the checkpoint")
+        raise UserError("no images; name at least one image file after the checkpoint")
     names: dict[Path, str] = {}
     for path in images:
         name = f"{path.stem}.png"
         if name in names.values():
-            raise ValueError(f"{path}: its picture would overwrite that of another image called {path.stem}; predict them into two folders")
+            raise UserError(f"{path}: its picture would overwrite that of another image called {path.stem}; predict them into two folders")
         names[path] = name
     return names

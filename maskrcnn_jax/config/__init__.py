@@ -14,12 +14,12 @@ from maskrcnn_jax.config.model import (
     LossConfig,
     MaskHeadConfig,
     ModelConfig,
-    Norm,
     PasteConfig,
     PoolConfig,
     ProposeConfig,
     RpnHeadConfig,
 )
+from maskrcnn_jax.config.norm import Norm, norm_groups
 from maskrcnn_jax.config.packed import load_experiment
 
 __all__ = [
@@ -46,5 +46,6 @@ __all__ = [
     "TrainConfig",
     "from_dict",
     "load_experiment",
+    "norm_groups",
     "to_dict",
 ]

@@ -39,6 +39,8 @@ class DataConfig:
     """Processes that prepare batches; 0 uses threads of this one."""
 
     def __post_init__(self) -> None:
+        for name in ("train_size", "val_size"):
+            require(getattr(self, name) >= 1, self, name, "must be at least 1")
         require(0 <= self.flip <= 1, self, "flip", "must be in [0, 1]")
         require(self.max_objects >= 1, self, "max_objects", "must be at least 1")
         require(self.mask_crop is None or self.mask_crop >= 1, self, "mask_crop", "must be at least 1, or None")
@@ -78,7 +80,10 @@ class OptimizerConfig:
         require(0 <= self.momentum < 1, self, "momentum", "must be in [0, 1)")
         require(self.weight_decay >= 0, self, "weight_decay", "must not be negative")
         require(self.warmup_steps >= 0, self, "warmup_steps", "must not be negative")
-        require(tuple(sorted(self.milestones)) == self.milestones, self, "milestones", "must ascend")
+        ascending = tuple(sorted(self.milestones)) == self.milestones
+        require(ascending and all(step > 0 for step in self.milestones), self, "milestones", "must be positive and ascend")
+        require(0 < self.gamma <= 1, self, "gamma", "must be in (0, 1]")
+        require(0 <= self.warmup_factor <= 1, self, "warmup_factor", "must be in [0, 1]")
         require(self.clip_norm is None or self.clip_norm > 0, self, "clip_norm", "must be positive, or None")
 
 
@@ -89,7 +94,7 @@ class TrainConfig:
     steps: int = 90_000
     """Training steps."""
     batch_size: int = 16
-    """Images a step, over all devices."""
+    """Images a step, on the one device that training uses today (over all of them when it uses many, to come)."""
     seed: int = 0
     """Seed of initialisation, order, augmentation and sampling."""
     weights: str | None = None
@@ -106,6 +111,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "log_every", "checkpoint_every", "keep"):
             require(getattr(self, name) >= 1, self, name, "must be at least 1")
+        require(self.seed >= 0, self, "seed", "must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)

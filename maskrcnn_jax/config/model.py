@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from maskrcnn_jax.config.check import fits_norm, require
-
-Norm = Literal["none", "frozen_bn", "group_norm"]
+from maskrcnn_jax.config.check import require
+from maskrcnn_jax.config.norm import WIDTHS, Norm, fits_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,9 @@ class BackboneConfig:
 
     def __post_init__(self) -> None:
         require(self.norm != "none", self, "norm", "the trunk needs frozen_bn or group_norm")
-        require(self.width % 16 == 0, self, "width", "must be a multiple of 16 (so that group_norm divides every layer)")
+        require(self.width > 0 and self.width % 16 == 0, self, "width", "must be a positive multiple of 16")
+        require(fits_norm(self.width, self.norm), self, "width", f"must be {WIDTHS}")
+        require(self.norm_epsilon >= 0, self, "norm_epsilon", "must not be negative")
         require(0 <= self.frozen_stages <= 5, self, "frozen_stages", "must be 0 ... 5")
 
 
@@ -81,7 +82,8 @@ class FpnConfig:
     """Added to the variance."""
 
     def __post_init__(self) -> None:
-        require(fits_norm(self.channels, self.norm), self, "channels", "must be a multiple of 8 with group_norm, above 256 of 32")
+        require(fits_norm(self.channels, self.norm), self, "channels", f"must be {WIDTHS}")
+        require(self.norm_epsilon >= 0, self, "norm_epsilon", "must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +141,14 @@ class ProposeConfig:
     min_side: float = 0.0
     """Boxes with a side of 0, or below this, are dropped; canvas pixels."""
 
+    def __post_init__(self) -> None:
+        require(all(w > 0 for w in self.coder_weights), self, "coder_weights", "must be positive")
+        require(self.max_log_scale > 0, self, "max_log_scale", "must be positive")
+        for name in ("pre_nms_top_k_train", "pre_nms_top_k_test", "post_nms_top_k_train", "post_nms_top_k_test"):
+            require(getattr(self, name) >= 1, self, name, "must be at least 1")
+        require(0 <= self.nms_threshold <= 1, self, "nms_threshold", "must be in [0, 1]")
+        require(self.min_side >= 0, self, "min_side", "must not be negative")
+
 
 @dataclass(frozen=True, kw_only=True)
 class AssignConfig:
@@ -168,11 +178,19 @@ class AssignConfig:
     """Anchors and RoIs not positive whose intersection over own area with a crowd reaches it are not sampled; None: crowds are unknown."""
 
     def __post_init__(self) -> None:
-        require(self.rpn_background_iou <= self.rpn_foreground_iou, self, "rpn_background_iou", "must be at most rpn_foreground_iou")
-        require(self.roi_background_iou <= self.roi_foreground_iou, self, "roi_background_iou", "must be at most roi_foreground_iou")
-        require(0 < self.rpn_positive_fraction <= 1, self, "rpn_positive_fraction", "must be in (0, 1]")
-        require(0 < self.roi_positive_fraction <= 1, self, "roi_positive_fraction", "must be in (0, 1]")
+        for name in ("rpn_foreground_iou", "roi_foreground_iou", "rpn_positive_fraction", "roi_positive_fraction"):
+            require(0 < getattr(self, name) <= 1, self, name, "must be in (0, 1]")
+        rpn_below, roi_below = "must be in [0, rpn_foreground_iou]", "must be in [0, roi_foreground_iou]"
+        require(0 <= self.rpn_background_iou <= self.rpn_foreground_iou, self, "rpn_background_iou", rpn_below)
+        require(0 <= self.roi_background_iou <= self.roi_foreground_iou, self, "roi_background_iou", roi_below)
+        require(self.rpn_max_positives >= 1, self, "rpn_samples", "times rpn_positive_fraction must be at least 1")
         require(self.roi_max_positives >= 1, self, "roi_samples", "times roi_positive_fraction must be at least 1")
+        require(self.crowd_ioa is None or 0 < self.crowd_ioa <= 1, self, "crowd_ioa", "must be in (0, 1], or None")
+
+    @property
+    def rpn_max_positives(self) -> int:
+        """Upper bound of positive anchors sampled an image."""
+        return int(self.rpn_samples * self.rpn_positive_fraction)
 
     @property
     def roi_max_positives(self) -> int:
@@ -203,6 +221,13 @@ class PoolConfig:
     level_epsilon_at: Literal["log", "ratio"] = "ratio"
     """Whether `level_epsilon` is added to the logarithm (torchvision) or inside it, to the ratio of sizes (Detectron2)."""
 
+    def __post_init__(self) -> None:
+        for name in ("box_size", "mask_size", "samples"):
+            require(getattr(self, name) >= 1, self, name, "must be at least 1")
+        require(self.canonical_size > 0, self, "canonical_size", "must be positive")
+        require(2 <= self.canonical_level <= 5, self, "canonical_level", "must be one of the levels P2 ... P5 that RoIs are read from")
+        require(self.level_epsilon >= 0, self, "level_epsilon", "must not be negative")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoxHeadConfig:
@@ -224,8 +249,12 @@ class BoxHeadConfig:
     """One box for all classes instead of one a class."""
 
     def __post_init__(self) -> None:
+        for name in ("convs", "fcs"):
+            require(getattr(self, name) >= 0, self, name, "must not be negative")
         require(self.convs + self.fcs > 0, self, "fcs", "the head needs at least one layer")
-        require(fits_norm(self.conv_channels, self.norm), self, "conv_channels", "must be a multiple of 8 with group_norm, above 256 of 32")
+        require(fits_norm(self.conv_channels, self.norm), self, "conv_channels", f"must be {WIDTHS}")
+        require(self.norm_epsilon >= 0, self, "norm_epsilon", "must not be negative")
+        require(self.fc_width >= 1, self, "fc_width", "must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +273,9 @@ class MaskHeadConfig:
     """One mask for all classes instead of one a class."""
 
     def __post_init__(self) -> None:
-        require(fits_norm(self.channels, self.norm), self, "channels", "must be a multiple of 8 with group_norm, above 256 of 32")
+        require(self.convs >= 0, self, "convs", "must not be negative")
+        require(fits_norm(self.channels, self.norm), self, "channels", f"must be {WIDTHS}")
+        require(self.norm_epsilon >= 0, self, "norm_epsilon", "must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +297,15 @@ class DetectConfig:
     min_side: float = 0.0
     """Boxes with a side of 0, or below this, are dropped; canvas pixels."""
 
+    def __post_init__(self) -> None:
+        require(all(w > 0 for w in self.coder_weights), self, "coder_weights", "must be positive")
+        require(self.max_log_scale > 0, self, "max_log_scale", "must be positive")
+        for name in ("score_threshold", "nms_threshold"):
+            require(0 <= getattr(self, name) <= 1, self, name, "must be in [0, 1]")
+        for name in ("max_candidates", "max_detections"):
+            require(getattr(self, name) >= 1, self, name, "must be at least 1")
+        require(self.min_side >= 0, self, "min_side", "must not be negative")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
@@ -281,6 +321,13 @@ class LossConfig:
     """Coverage sampled from the ground truth mask as it is, or thresholded at 0.5."""
     mask_target_aligned: bool = True
     """As PoolConfig.aligned, for sampling mask targets."""
+    mask_target_samples: int = 2
+    """Sampling points a cell side of mask targets."""
+
+    def __post_init__(self) -> None:
+        for name in ("rpn_box_beta", "roi_box_beta"):
+            require(getattr(self, name) >= 0, self, name, "must not be negative")
+        require(self.mask_target_samples >= 1, self, "mask_target_samples", "must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,6 +338,9 @@ class PasteConfig:
     """continuous: sampled at pixel centres in the box as it is. expanded: padded by one cell, box rounded to integers (torchvision)."""
     threshold: float = 0.5
     """Pixels whose probability reaches it belong to the object."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.threshold <= 1, self, "threshold", "must be in (0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

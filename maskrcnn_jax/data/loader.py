@@ -10,6 +10,7 @@ from absl import flags
 
 from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data.batching import make_batch
+from maskrcnn_jax.data.check import check_example
 from maskrcnn_jax.data.plan import Plan
 from maskrcnn_jax.data.source import Source
 from maskrcnn_jax.data.transforms import train_transform
@@ -36,15 +37,15 @@ class BatchOfStep:
         """The batch of step `step` >= 0.
 
         Raises:
-          DataError: an image of the batch cannot be used.
+          DataError: an image of the batch cannot be used, or is not what `structs.Example` says.
         """
         canvas, indices = self.plan(int(step))
-        examples = [
-            train_transform(
-                self.source[int(index)], np.random.default_rng((self.seed, int(step), i + 1)), self.input_config, self.data_config
-            )
-            for i, index in enumerate(indices)
-        ]
+        examples = []
+        for i, index in enumerate(indices):
+            example = self.source[int(index)]
+            check_example(example, len(self.source.categories))
+            rng = np.random.default_rng((self.seed, int(step), i + 1))
+            examples.append(train_transform(example, rng, self.input_config, self.data_config))
         return make_batch(examples, canvas, max_objects=self.data_config.max_objects, mask_crop=self.data_config.mask_crop)
 
 

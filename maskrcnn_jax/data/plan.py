@@ -31,6 +31,7 @@ class Plan:
         seed: int,
         indices: Int[np.ndarray, "u"] | None = None,
         shuffle: bool = True,
+        image_ids: Int[np.ndarray, "n"] | None = None,
     ) -> None:
         """Decide the canvas of every image.
 
@@ -40,6 +41,7 @@ class Plan:
           seed: of the order.
           indices: the usable images; None: all.
           shuffle: False keeps the order of `indices` within each canvas, and canvases one after the other.
+          image_ids: what errors call the images; None: their index in the source.
 
         Raises:
           DataError: no usable image, an image that fits no canvas, or canvas `multiple` with several short sides.
@@ -47,13 +49,15 @@ class Plan:
         min_sides = train_min_sides(data_config, input_config)
         self._indices = np.arange(len(sizes)) if indices is None else np.asarray(indices)
         if not len(self._indices):
-            raise DataError("the dataset has no usable image; check data.train_annotations, or set data.drop_empty to False")
+            raise DataError(
+                "no usable image; give a source that has some (kind coco: check data.train_annotations or data.val_annotations)"
+            )
         if input_config.canvas == "multiple" and len(set(min_sides)) > 1:
             raise DataError(
                 f"canvas `multiple` takes one short side in training, data.train_min_sides is {min_sides}; "
                 "give one side, or set model.input.canvas to `fixed`"
             )
-        self._input, self._batch_size, self._seed, self._shuffle = input_config, batch_size, seed, shuffle
+        self._input, self._batch_size, self._seed, self._shuffle, self._ids = input_config, batch_size, seed, shuffle, image_ids
         self._sizes = np.array([resized_size((int(h), int(w)), max(min_sides), input_config.max_side) for h, w in sizes])
         self._groups = self._group_by_canvas()
         self._epoch: tuple[int, list[Int[np.ndarray, "b"]]] = (-1, [])
@@ -87,7 +91,8 @@ class Plan:
         try:
             return canvas_for((int(height), int(width)), self._input)
         except DataError as error:
-            raise DataError(f"image at index {index}: {error}") from None
+            name = f"index {index} of the source" if self._ids is None else f"image id {self._ids[index]}"
+            raise DataError(f"{name}: {error}") from None
 
     def _batches_of(self, epoch: int) -> list[Int[np.ndarray, "b"]]:
         rng = np.random.default_rng((self._seed, epoch))

@@ -6,10 +6,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
+from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.structs import Category, Example
 
 
-class DataError(ValueError):
+class DataError(UserError, ValueError):
     """Data that cannot be used; the message names the file, image and annotation where there is one, and says what to do."""
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 from pycocotools import mask as mask_utils
 
 from maskrcnn_jax import ops
-from maskrcnn_jax.config import PasteConfig
+from maskrcnn_jax.config import ConfigError, PasteConfig
 from maskrcnn_jax.data import Size, canvas_for, resize_image, resized_size
 from maskrcnn_jax.models import DATA_AXIS, Model, Variables
 from maskrcnn_jax.structs import Category, Detections, Result
@@ -41,7 +41,8 @@ class Predictor:
           batch_size: images in one call of the model, a multiple of the mesh's devices.
 
         Raises:
-          ValueError: the model has another number of classes than `categories`, or `batch_size` does not divide.
+          ConfigError: `batch_size` is not such a multiple.
+          ValueError: the model has another number of classes than `categories`.
         """
         if len(categories) != model.config.num_classes:
             raise ValueError(
@@ -49,7 +50,7 @@ class Predictor:
             )
         devices = model.mesh.shape[DATA_AXIS]
         if batch_size < 1 or batch_size % devices:
-            raise ValueError(f"batch_size must be a positive multiple of the mesh's {devices} devices; got {batch_size}")
+            raise ConfigError(f"batch_size must be a positive multiple of the mesh's {devices} devices; got {batch_size}")
         self.model, self.categories, self.batch_size = model, tuple(categories), batch_size
         self._rows = NamedSharding(model.mesh, PartitionSpec(DATA_AXIS))
         self.variables = jax.device_put(variables, NamedSharding(model.mesh, PartitionSpec()))

@@ -1,4 +1,4 @@
-"""Whole models, each a handful of pure functions; `build` is the only dispatch."""
+"""Whole models, each a handful of pure functions; `build` is the only door to them."""
 
 from collections.abc import Callable
 from functools import partial

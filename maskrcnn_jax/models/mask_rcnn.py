@@ -220,7 +220,7 @@ def _mask_targets(
             rois.gt_indices,
             size,
             size=2 * config.pool.mask_size,
-            samples=config.pool.samples,
+            samples=config.loss.mask_target_samples,
             aligned=config.loss.mask_target_aligned,
         )
 

@@ -4,10 +4,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from maskrcnn_jax.config import Norm
+from maskrcnn_jax.config import Norm, norm_groups
 from maskrcnn_jax.nn.conv import conv
-
-GROUPS, MIN_CHANNELS = 32, 8  # groups of a group norm, unless a group would have fewer channels than this
 
 
 class FrozenBatchNorm(nn.Module):
@@ -48,5 +46,5 @@ class ConvNorm(nn.Module):
         if self.norm == "frozen_bn":
             return FrozenBatchNorm(self.epsilon, name="norm")(x)
         if self.norm == "group_norm":
-            return nn.GroupNorm(num_groups=min(GROUPS, self.channels // MIN_CHANNELS), epsilon=self.epsilon, name="norm")(x)
+            return nn.GroupNorm(num_groups=norm_groups(self.channels), epsilon=self.epsilon, name="norm")(x)
         return x

@@ -40,7 +40,7 @@ def assign_anchors(
         matches.negative & usable & ~_in_crowd(anchors, instances, config.crowd_ioa),
         priority,
         size=config.rpn_samples,
-        max_positives=int(config.rpn_samples * config.rpn_positive_fraction),
+        max_positives=config.rpn_max_positives,
     )
     gt_boxes = instances.boxes[matches.gt_indices[samples.indices]]
     return AnchorSamples(samples.indices, samples.positive, gt_boxes, samples.valid)

@@ -12,6 +12,7 @@ from maskrcnn_jax import evaluation, models, visualize
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, latest_step, load_train
 from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.data import Source
+from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.training.compiled import CompiledSteps
@@ -26,7 +27,7 @@ from maskrcnn_jax.training.validate import Evaluation, validate
 COLUMNS = 2  # pairs of pictures in a row of the grid
 
 
-class NonFiniteError(FloatingPointError):
+class NonFiniteError(UserError, FloatingPointError):
     """A loss or gradient is not finite; the message names the step, the term and the images."""
 
 

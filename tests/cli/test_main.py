@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import maskrcnn_jax
-from maskrcnn_jax.cli.main import main
+from maskrcnn_jax import NonFiniteError, UserError
+from maskrcnn_jax.cli.main import COMMANDS, main
 
 REPO = Path(__file__).resolve().parent.parent.parent
 
@@ -27,6 +28,15 @@ def ends(arguments, capsys):
 def test_version(capsys):
     main(["--version"])
     assert capsys.readouterr().out.strip() == maskrcnn_jax.__version__
+
+
+def raiser(error):
+    """A command that ends with `error`."""
+
+    def command(arguments):
+        raise error
+
+    return command
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -117,6 +127,20 @@ def test_resuming_nothing_is_an_error(tiny_config, capsys, tmp_path):
     assert code == 1
     assert "maskrcnn train: run: no checkpoint to resume from; leave out --resume" in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [UserError("mend it"), OSError("mend it"), NonFiniteError("mend it")])
+def test_an_error_that_the_user_can_mend_is_printed_without_a_traceback(error, capsys, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "eval", raiser(error))
+    assert ends(["eval", "x"], capsys) == (1, "", "maskrcnn eval: mend it\n")
+
+
+@pytest.mark.parametrize("error", [ValueError("a mistake of ours"), FloatingPointError("a mistake of ours")])
+def test_any_other_error_keeps_its_traceback(error, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "eval", raiser(error))
+    with pytest.raises(type(error)) as raised:
+        main(["eval", "x"])
+    assert raised.value is error
 
 
 @pytest.mark.parametrize("script", ["train", "evaluate", "predict"])

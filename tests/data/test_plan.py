@@ -88,16 +88,18 @@ def test_multiple_with_several_short_sides_is_an_error_with_the_remedy():
     assert "give one side" in str(error.value)
 
 
-def test_an_image_that_fits_no_canvas_is_named():
+@pytest.mark.parametrize(("image_ids", "name"), [(None, "index 1 of the source"), (np.array([70, 90]), "image id 90")])
+def test_an_image_that_fits_no_canvas_is_named(image_ids, name):
     config = InputConfig(min_side=64, max_side=128, canvases=((64, 128),))
     with pytest.raises(DataError) as error:
-        Plan(np.array([[64, 64], [128, 64]]), config, DATA, batch_size=1, seed=0)
-    assert "index 1" in str(error.value)
+        Plan(np.array([[64, 64], [128, 64]]), config, DATA, batch_size=1, seed=0, image_ids=image_ids)
+    assert str(error.value).startswith(f"{name}: an image resized to 128 x 64 (height x width) fits none")
     assert "add a canvas" in str(error.value)
 
 
 def test_no_usable_image_is_an_error_with_the_remedy():
     with pytest.raises(DataError) as error:
         Plan(np.zeros((0, 2), np.int64), INPUT, DATA, batch_size=1, seed=0)
-    assert "no usable image" in str(error.value)
-    assert "check data.train_annotations" in str(error.value)
+    assert (
+        str(error.value) == "no usable image; give a source that has some (kind coco: check data.train_annotations or data.val_annotations)"
+    )

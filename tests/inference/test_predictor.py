@@ -8,7 +8,7 @@ import pytest
 from pycocotools import mask as mask_utils
 
 from maskrcnn_jax import ops
-from maskrcnn_jax.config import InputConfig, PasteConfig
+from maskrcnn_jax.config import ConfigError, InputConfig, PasteConfig
 from maskrcnn_jax.data import DataError
 from maskrcnn_jax.inference import Predictor, encode_masks
 from tests import tiny
@@ -129,7 +129,7 @@ def test_another_number_of_categories_is_an_error():
 
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_a_batch_size_that_cannot_be_is_an_error(batch_size):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ConfigError) as error:
         predictor_of(tiny.stand_in(CONFIG), batch_size)
     assert f"must be a positive multiple of the mesh's 1 devices; got {batch_size}" in str(error.value)
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax import models
+from maskrcnn_jax.models import mask_rcnn
 from maskrcnn_jax.stages import usable_anchors
+from maskrcnn_jax.structs import Instances, RoiSamples
 from tests.models.small import CAPACITY, CONFIG, EMPTY, FULL, SMALL, batch_of, crowded, with_
 from tests.oracles.boxes import ioa, iou
 from tests.quick import quick_jit
@@ -227,6 +229,21 @@ def test_mask_targets_are_the_objects_own(both):
         np.testing.assert_allclose(target[12:16, 12:16], 1, atol=1e-6)
         assert not target[[0, 0, -1, -1], [0, -1, 0, -1]].any()
         assert target.mean() == pytest.approx(np.pi / 4, abs=0.02)
+
+
+@pytest.mark.parametrize(("samples", "share"), [(1, 0), (2, 1 / 16)])
+def test_mask_targets_have_their_own_number_of_sampling_points(samples, share):
+    """A cell of 4 x 4 pixels, one of them the object: at its middle a point does not see it, four points see every pixel."""
+    grid = np.zeros((1, 1, 8, 8), np.uint8)
+    grid[0, 0, 0, 0] = 255
+    box = jnp.asarray([[[0.0, 0.0, 8.0, 8.0]]])
+    nought = jnp.zeros((1, 1), jnp.int32)
+    instances = Instances(box, nought, nought, jnp.asarray(grid), box, nought)
+    rois = RoiSamples(box, nought, nought, box, nought)
+    config = with_(CONFIG, pool={"mask_size": 1, "samples": 3}, loss={"mask_target_samples": samples})
+    targets = quick_jit(lambda *arrays: mask_rcnn._mask_targets(*arrays, config, models.one_device_mesh()))
+    found = targets(instances, rois, jnp.asarray([[8.0, 8.0]]))
+    assert found[0, 0].tolist() == [[share, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("frozen_stages", range(6))

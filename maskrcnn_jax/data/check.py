@@ -1,0 +1,55 @@
+"""Whether an example is what `structs.Example` says: sources are written by users."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from maskrcnn_jax.data.source import DataError
+from maskrcnn_jax.structs import Example
+
+
+def check_example(example: Example, classes: int) -> None:
+    """Raise DataError, naming image id, fault and remedy, unless `example` can be trained on; reads each mask once.
+
+    Args:
+      example: as a source gives it; labels may be integers and boxes floating point numbers of any width.
+      classes: number of the source's categories.
+    """
+    fault = next(_faults(example, classes), None)
+    if fault:
+        raise DataError(f"image id {example.image_id!r}: {fault}")
+
+
+def _faults(example: Example, classes: int) -> Iterator[str]:
+    """What is wrong, one by one; each check relies on those before it."""
+    image, masks, boxes, labels = example.image, example.masks, example.boxes, example.labels
+    if not np.issubdtype(type(example.image_id), np.integer):
+        yield "the image id is no integer; number the images"
+    if not (_is(image, np.uint8, 3) and image.shape[2] == 3 and image.size):
+        yield f"image is {_form(image)}; give uint8[height, width, 3], RGB"
+    if not _is(labels, np.integer, 1):
+        yield f"labels are {_form(labels)}; give int32[n], one an object"
+    n, size = len(labels), image.shape[:2]
+    if not (_is(masks, np.uint8, 3) and masks.shape == (n, *size)):
+        yield f"masks are {_form(masks)}; give uint8{[n, *size]}, one a label, 0 or 1, of the image's size"
+    if not (_is(boxes, np.floating, 2) and boxes.shape == (n, 4)):
+        yield f"boxes are {_form(boxes)}; give float32{[n, 4]}, one a label"
+    if not (_is(example.crowd, np.bool_, 1) and len(example.crowd) == n):
+        yield f"crowd is {_form(example.crowd)}; give bool{[n]}, one a label"
+    if masks.max(initial=0) > 1:
+        yield f"masks hold {masks.max()}; give 0 and 1 alone, for example (masks > 0).astype(np.uint8)"
+    if not np.isfinite(boxes).all():
+        yield "a box is NaN or infinite; correct it, or leave the object out"
+    if (boxes[:, :2] > boxes[:, 2:]).any():
+        yield "a box ends before it begins; give (x0, y0, x1, y1), not (x, y, width, height)"
+    if n and not 1 <= labels.min() <= labels.max() <= classes:
+        yield f"labels are {labels.min()} ... {labels.max()} of {classes} categories; give the position in `categories` plus one"
+
+
+def _is(value: Any, kind: Any, ndim: int) -> bool:
+    return isinstance(value, np.ndarray) and np.issubdtype(value.dtype, kind) and value.ndim == ndim
+
+
+def _form(value: Any) -> str:
+    return f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.data import DataError, Plan, batches, check_example
+from maskrcnn_jax.structs import Example
+from tests import tiny
+
+GOOD = Example(
+    image=np.zeros((4, 6, 3), np.uint8),
+    image_id=7,
+    masks=np.ones((2, 4, 6), np.uint8),
+    boxes=np.array([[0, 0, 6, 4], [1, 1, 2, 2]], np.float32),
+    labels=np.array([1, 3], np.int32),
+    crowd=np.array([False, True]),
+)
+NONE = GOOD._replace(masks=GOOD.masks[:0], boxes=GOOD.boxes[:0], labels=GOOD.labels[:0], crowd=GOOD.crowd[:0])
+
+
+@pytest.mark.parametrize(
+    "example",
+    [GOOD, NONE, GOOD._replace(image_id=np.int64(7), labels=np.array([1, 3]), boxes=GOOD.boxes.astype(np.float64))],
+    ids=["good", "no objects", "other widths"],
+)
+def test_what_can_be_trained_on_passes(example):
+    check_example(example, 3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("image_id", "seven", "the image id is no integer; number the images"),
+        ("image", np.zeros((4, 6, 3)), "image is float64[4, 6, 3]; give uint8[height, width, 3], RGB"),
+        ("image", np.zeros((4, 6), np.uint8), "image is uint8[4, 6]; give uint8[height, width, 3], RGB"),
+        ("image", np.zeros((4, 6, 4), np.uint8), "image is uint8[4, 6, 4]; give uint8[height, width, 3], RGB"),
+        ("image", np.zeros((0, 6, 3), np.uint8), "image is uint8[0, 6, 3]; give uint8[height, width, 3], RGB"),
+        ("labels", [1, 3], "labels are list; give int32[n], one an object"),
+        ("labels", np.array([1.0, 3.0]), "labels are float64[2]; give int32[n], one an object"),
+        ("labels", np.array([[1, 3]]), "labels are int64[1, 2]; give int32[n], one an object"),
+        ("masks", np.ones((2, 4, 6), bool), "masks are bool[2, 4, 6]; give uint8[2, 4, 6], one a label, 0 or 1, of the image's size"),
+        ("masks", np.ones((2, 6, 4), np.uint8), "masks are uint8[2, 6, 4]; give uint8[2, 4, 6], one a label, 0 or 1, of the image's size"),
+        ("masks", np.ones((1, 4, 6), np.uint8), "masks are uint8[1, 4, 6]; give uint8[2, 4, 6], one a label, 0 or 1, of the image's size"),
+        ("boxes", np.zeros((2, 4), int), "boxes are int64[2, 4]; give float32[2, 4], one a label"),
+        ("boxes", np.zeros((2, 5)), "boxes are float64[2, 5]; give float32[2, 4], one a label"),
+        ("boxes", np.zeros((0,)), "boxes are float64[0]; give float32[2, 4], one a label"),
+        ("crowd", np.zeros(2, int), "crowd is int64[2]; give bool[2], one a label"),
+        ("crowd", np.array([True]), "crowd is bool[1]; give bool[2], one a label"),
+        ("masks", GOOD.masks * np.uint8(255), "masks hold 255; give 0 and 1 alone, for example (masks > 0).astype(np.uint8)"),
+        ("boxes", np.array([[0, 0, 6, 4], [0, 0, np.nan, 1]]), "a box is NaN or infinite; correct it, or leave the object out"),
+        ("boxes", np.array([[0, 0, 6, 4], [0, 0, np.inf, 1]]), "a box is NaN or infinite; correct it, or leave the object out"),
+        (
+            "boxes",
+            np.array([[3.0, 0, 2, 4], [0, 0, 1, 1]]),
+            "a box ends before it begins; give (x0, y0, x1, y1), not (x, y, width, height)",
+        ),
+        ("labels", np.array([0, 3]), "labels are 0 ... 3 of 3 categories; give the position in `categories` plus one"),
+        ("labels", np.array([1, 4]), "labels are 1 ... 4 of 3 categories; give the position in `categories` plus one"),
+    ],
+)
+def test_what_cannot_is_named_with_the_image_id_and_the_remedy(field, value, message):
+    example = GOOD._replace(**{field: value})
+    with pytest.raises(DataError) as error:
+        check_example(example, 3)
+    assert str(error.value) == f"image id {example.image_id!r}: {message}"
+
+
+def test_training_batches_are_made_of_checked_examples():
+    class White(tiny.Squares):
+        def __getitem__(self, i):
+            example = super().__getitem__(i)
+            return example._replace(masks=example.masks * np.uint8(255))
+
+    source, inputs, data = White(2), InputConfig(min_side=64, max_side=64, canvases=((64, 64),)), DataConfig()
+    plan = Plan(source.sizes, inputs, data, batch_size=1, seed=0)
+    with pytest.raises(DataError, match=r"image id 10[01]: masks hold 255"):
+        next(batches(source, plan, inputs, data, start_step=0, stop_step=1, seed=0))
