@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast lint format parity mutants bench-nuclei clean
+.PHONY: demo test test-fast lint format parity mutants bench-nuclei bench-overfit clean
 
 demo: $(VENV)/.package  ## train, evaluate and picture the procedural shapes
 	rm -rf runs/demo
@@ -36,6 +36,9 @@ mutants: $(VENV)/.dev $(VENV)/.test  ## survivors of mutmut over maskrcnn_jax/op
 
 bench-nuclei: $(VENV)/.package
 	$(BIN)/python scripts/bench_nuclei.py
+
+bench-overfit: $(VENV)/.package
+	$(BIN)/python scripts/bench_overfit.py
 
 clean:
 	rm -rf $(VENV) mutants .cache

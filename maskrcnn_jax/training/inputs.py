@@ -49,6 +49,7 @@ def make_plan(config: ExperimentConfig, source: Source) -> Plan:
         batch_size=config.train.batch_size,
         seed=config.train.seed,
         indices=nonempty_indices(source) if config.data.drop_empty else None,
+        image_ids=getattr(source, "image_ids", None),
     )
 
 

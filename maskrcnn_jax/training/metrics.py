@@ -6,8 +6,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
-
 LINES = "metrics.jsonl"
 
 
@@ -28,6 +26,8 @@ class MetricsLog:
         shortened.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         shortened.replace(path)  # at once: a process killed here loses no line
         self._file = path.open("a", encoding="utf-8")
+        from tensorboardX import SummaryWriter  # loads PyTorch where that is installed: not before it is needed
+
         board = run_dir / "tensorboard"
         shutil.rmtree(board, ignore_errors=True)  # a killed writer leaves the last two minutes out: made anew from the lines
         self._board = SummaryWriter(str(board))

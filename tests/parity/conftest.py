@@ -6,7 +6,6 @@ from types import ModuleType
 
 import pytest
 
-
 os.environ["TORCHDYNAMO_DISABLE"] = "1"  # before torch is imported: compiling a fallback takes minutes
 
 

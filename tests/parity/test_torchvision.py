@@ -48,8 +48,9 @@ def test_trunks_agree(depth, torch, torchvision, rng):
 @pytest.mark.parametrize("aligned", [False, True])
 def test_roi_align_and_its_gradient_agree(aligned, torch, torchvision, rng):
     features = rng.standard_normal((1, 3, 20, 30)).astype(np.float32)
-    corners = rng.uniform(0, 150, (12, 2)).astype(np.float32)
-    boxes = np.concatenate([corners, corners + rng.uniform(0, 80, (12, 2)).astype(np.float32)], axis=1).clip(max=(240, 160, 240, 160)).astype(np.float32)
+    corners = rng.uniform(0, 150, (12, 2))
+    sides = rng.uniform(0, 80, (12, 2))
+    boxes = np.concatenate([corners, corners + sides], axis=1).clip(max=(240, 160, 240, 160)).astype(np.float32)
     weights = rng.standard_normal((12, 3, 5, 5)).astype(np.float32)
     x = torch.from_numpy(features).requires_grad_()
     expected = torchvision.ops.roi_align(x, [torch.from_numpy(boxes)], 5, spatial_scale=1 / 8, sampling_ratio=2, aligned=aligned)
