@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches, nonempty_indices, open_sources
+from maskrcnn_jax.data import DataError, Plan, Source, batches, nonempty_indices, open_source
 from maskrcnn_jax.structs import Batch, Category
 
 
@@ -14,7 +14,10 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
       ConfigError: the data have another number of classes than the model.
       DataError: data that cannot be opened, or whose categories differ.
     """
-    train_source, val_source = sources or open_sources(config.data)
+    if sources is None:  # validation first: its file is the smaller, so that a wrong path in it is told at once
+        val_source, train_source = open_source(config.data, "val"), open_source(config.data, "train")
+    else:
+        train_source, val_source = sources
     check_classes(config, train_source)
     check_classes(config, val_source)
     check_names(train_source.categories, val_source)
@@ -26,7 +29,8 @@ def check_classes(config: ExperimentConfig, source: Source) -> None:
     if config.model.num_classes != len(source.categories):
         raise ConfigError(
             f"model.num_classes is {config.model.num_classes}, but the data have {len(source.categories)} categories; "
-            f"set model.num_classes to {len(source.categories)}"
+            f"to train, set model.num_classes to {len(source.categories)} (starting from a checkpoint of other classes, also "
+            "train.new_classes); to evaluate a checkpoint, give data with the categories it was trained on"
         )
 
 

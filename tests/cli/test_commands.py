@@ -57,13 +57,24 @@ def test_eval_of_a_config_with_random_weights(tiny_config, tmp_path, monkeypatch
 
 
 def test_eval_of_a_checkpoint_on_data_with_other_classes_is_an_error(trained, shared_data, capsys):
+    """Training data are not named, and not asked for."""
     nuclei = shared_data / "nuclei"
-    paths = [f"--data.{split}-{kind}" for split in ("train", "val") for kind in ("annotations", "images")]
-    values = [nuclei / "instances_train.json", nuclei / "images", nuclei / "instances_val.json", nuclei / "images"]
+    paths = ["--data.val-annotations", str(nuclei / "instances_val.json"), "--data.val-images", str(nuclei / "images")]
     with pytest.raises(SystemExit) as end:
-        main(["eval", str(trained), "--data.kind", "coco", *(str(x) for pair in zip(paths, values, strict=True) for x in pair)])
+        main(["eval", str(trained), "--data.kind", "coco", *paths])
     assert end.value.code == 1
-    assert "model.num_classes is 4, but the data have 1 categories" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "model.num_classes is 4, but the data have 1 categories" in err
+    assert "to evaluate a checkpoint, give data with the categories it was trained on" in err
+
+
+def test_eval_of_a_checkpoint_with_a_field_that_changes_shapes_is_an_error(trained, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["eval", str(trained), "--model.box-head.fc-width", "48"])
+    assert end.value.code == 1
+    err = capsys.readouterr().err
+    for word in (str(trained), "params/box_head/classes/kernel is (32, 5); the model has (48, 5)", "the model config it was trained with"):
+        assert word in err
 
 
 def test_eval_of_a_checkpoint_on_data_of_other_names_is_an_error(trained, capsys, monkeypatch):
