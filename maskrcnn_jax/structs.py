@@ -141,6 +141,7 @@ class Result(NamedTuple):
     boxes: float32[n, 4], (x0, y0, x1, y1). scores: float32[n]. labels: int32[n], 1 ... number of categories.
     masks: n COCO run-length encodings, {"size": [h, w], "counts": bytes}.
     size: (h, w) of the original image.
+    cut: candidates beyond the capacity of class NMS, left out.
     """
 
     boxes: Array
@@ -148,3 +149,4 @@ class Result(NamedTuple):
     labels: Array
     masks: list[dict[str, Any]]
     size: tuple[int, int]
+    cut: int = 0

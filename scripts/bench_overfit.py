@@ -70,7 +70,7 @@ def suits(objects: list[dict[str, Any]]) -> bool:
 
 def experiment(annotations: Path, images: Path, weights: str) -> ExperimentConfig:
     """A small canvas, normalised heads that learn fast, both images in every step."""
-    files = {"train_annotations": annotations, "val_annotations": annotations, "train_images": images, "val_images": images}
+    file, folder = str(annotations), str(images)
     return ExperimentConfig(
         model=ModelConfig(
             num_classes=80,
@@ -83,7 +83,7 @@ def experiment(annotations: Path, images: Path, weights: str) -> ExperimentConfi
             box_head=BoxHeadConfig(convs=1, conv_channels=128, norm="group_norm", fcs=1, fc_width=512),
             mask_head=MaskHeadConfig(convs=3, channels=128, norm="group_norm"),
         ),
-        data=DataConfig(**{name: str(path) for name, path in files.items()}, flip=0.0),
+        data=DataConfig(train_annotations=file, train_images=folder, val_annotations=file, val_images=folder, flip=0.0),
         optimizer=OptimizerConfig(kind="adamw", learning_rate=1e-3, schedule="cosine", warmup_steps=50, clip_norm=5.0),
         train=TrainConfig(steps=500, batch_size=2, log_every=10, checkpoint_every=500, weights=weights),
         eval=EvalConfig(batch_size=2, pictures=2),

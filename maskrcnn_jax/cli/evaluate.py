@@ -11,7 +11,7 @@ from maskrcnn_jax import checkpoint, evaluation, models, training
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import ExperimentConfig, load_experiment
-from maskrcnn_jax.data import open_sources
+from maskrcnn_jax.data import open_source
 from maskrcnn_jax.inference import Predictor
 
 USAGE = """usage: maskrcnn eval CHECKPOINT_OR_CONFIG [--out DIR] [--FIELD VALUE ...]
@@ -36,11 +36,12 @@ def main(arguments: Sequence[str]) -> None:
     stored = checkpoint.load(name) if is_folder else None
     command = parse(EvalCommand, stored.config if stored else load_experiment(name), rest, prog=f"maskrcnn eval {name}")
     config = experiment_of(command)
-    source = open_sources(config.data)[1]
+    source = open_source(config.data, "val")
     training.check_classes(config, source)
-    if stored:
-        training.check_names(stored.categories, source)
     model = models.build(config.model)
+    if stored:
+        training.check_variables(model, stored.variables, name)
+        training.check_names(stored.categories, source)
     variables = stored.variables if stored else training.initial_variables(model, config.train)
     predictor = Predictor(model, variables, source.categories, batch_size=config.eval.batch_size)
     console = Console()

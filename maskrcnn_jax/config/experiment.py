@@ -124,6 +124,8 @@ class EvalConfig:
     """Images in one call of the model."""
     max_images: int | None = None
     """First so many validation images; None: all of them."""
+    max_detections: int = 100
+    """Best so many detections of a class in an image count; COCO's is 100."""
     losses: bool = False
     """Whether the five losses are computed on the validation images too."""
     pictures: int = 16
@@ -133,6 +135,7 @@ class EvalConfig:
         require(self.every is None or self.every >= 1, self, "every", "must be at least 1, or None")
         require(self.batch_size >= 1, self, "batch_size", "must be at least 1")
         require(self.max_images is None or self.max_images >= 1, self, "max_images", "must be at least 1, or None")
+        require(self.max_detections > 10, self, "max_detections", "must be above 10")
         require(self.pictures >= 0, self, "pictures", "must not be negative")
 
 

@@ -6,7 +6,7 @@ from maskrcnn_jax.data.check import check_example
 from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.data.decode import read_image
 from maskrcnn_jax.data.loader import batches
-from maskrcnn_jax.data.opening import open_sources
+from maskrcnn_jax.data.opening import open_source
 from maskrcnn_jax.data.plan import Plan, train_min_sides
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source, fingerprint, nonempty_indices
@@ -28,7 +28,7 @@ __all__ = [
     "flip_horizontal",
     "make_batch",
     "nonempty_indices",
-    "open_sources",
+    "open_source",
     "read_image",
     "resize",
     "resize_image",

@@ -12,7 +12,7 @@ from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
 
 # What Pillow's readers raise on bad bytes; they have no common error.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3"]:
@@ -29,7 +29,8 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
       size: (height, width) that annotations refer to; None takes any size.
 
     Raises:
-      DataError: a missing, truncated or unreadable file; values that are neither 8 nor 16 bits; another size than `size`.
+      DataError: a missing, truncated or unreadable file, or one without permission; more pixels than Pillow reads;
+        values that are neither 8 nor 16 bits; another size than `size`.
     """
     try:
         with Image.open(path) as image:
@@ -37,6 +38,10 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
             turned = _turned(image)
     except FileNotFoundError:
         raise DataError(f"{path}: no such image file; restore it, or remove the image from the annotations") from None
+    except PermissionError:
+        raise DataError(f"{path}: this user may not read it; change the file's permissions") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it with its annotations") from error
     except _UNREADABLE as error:
         raise DataError(f"{path}: corrupt, truncated or not an image ({error}); replace the file, or remove the image") from error
     return _rgb(path, _of_size(path, image, turned, size))

@@ -2,7 +2,7 @@
 
 from maskrcnn_jax.evaluation.ground_truth import AnnotatedSource, ExampleSource, ground_truth
 from maskrcnn_jax.evaluation.metrics import Metrics, evaluate
-from maskrcnn_jax.evaluation.results import to_coco, write_results
+from maskrcnn_jax.evaluation.results import to_coco, write_predictions, write_results
 from maskrcnn_jax.evaluation.table import class_table, summary_lines
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "ground_truth",
     "summary_lines",
     "to_coco",
+    "write_predictions",
     "write_results",
 ]

@@ -1,4 +1,4 @@
-"""A `Result` -> entries of COCO's results format, and the file they are written to."""
+"""A `Result` -> entries of COCO's results format, and the files they are written to."""
 
 import json
 from collections.abc import Sequence
@@ -44,6 +44,34 @@ def write_results(path: str | Path, entries: Sequence[dict[str, Any]]) -> None:
       OSError: the file cannot be written.
     """
     Path(path).write_text(json.dumps(list(entries)), encoding="utf-8")
+
+
+def write_predictions(path: str | Path, images: Sequence[str | Path], results: Sequence[Result], categories: Sequence[Category]) -> None:
+    """Write what was found in images outside any dataset as one COCO dataset JSON file.
+
+    `images` are numbered from 1 in their order, with `file_name`, `height` and `width`; an annotation is an entry of `to_coco`
+    (`score` among it) with an `id` from 1 and `iscrowd` 0; `categories` are those of the model.
+
+    Args:
+      path: the file.
+      images: path of each image, as it shall be named.
+      results: of each image.
+      categories: label k is `categories[k - 1]`.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
+    rows = [
+        {"id": i, "file_name": str(image), "height": result.size[0], "width": result.size[1]}
+        for i, (image, result) in enumerate(zip(images, results, strict=True), 1)
+    ]
+    entries = [entry for i, result in enumerate(results, 1) for entry in to_coco(result, i, categories)]
+    dataset = {
+        "images": rows,
+        "annotations": [{"id": i, "iscrowd": 0, **entry} for i, entry in enumerate(entries, 1)],
+        "categories": [{"id": category.id, "name": category.name} for category in categories],
+    }
+    Path(path).write_text(json.dumps(dataset), encoding="utf-8")
 
 
 def _text(counts: bytes | str) -> str:

@@ -75,6 +75,12 @@ class Predictor:
                 for row, i in enumerate(chosen):
                     own = Detections(*(value[row] for value in detections))
                     results[i] = self._result(own, (images[i].shape[0], images[i].shape[1]), sizes[i])
+        cut = [result.cut for result in results.values() if result.cut]
+        if cut:
+            logger.warning(
+                "%d candidates in %d of %d images were left out of class NMS; raise model.detect.max_candidates, now %d",
+                *(sum(cut), len(cut), len(images), self.model.config.detect.max_candidates),
+            )
         return [results[i] for i in range(len(images))]
 
     def _run(self, images: list[np.ndarray], sizes: list[Size], canvas: Size) -> Detections:
@@ -87,8 +93,6 @@ class Predictor:
 
     def _result(self, detections: Detections, size: Size, resized: Size) -> Result:
         """One image's detections in its own pixels, which are `size`; the canvas shows it at `resized`."""
-        if detections.cut > 0:
-            logger.warning("%d candidates beyond detect.max_candidates were left out of class NMS; raise it", int(detections.cut))
         count = int(np.sum(detections.valid))
         scale = np.array([size[1] / resized[1], size[0] / resized[0]] * 2, np.float32)
         frames = detections.mask_frames[:count] * scale
@@ -98,6 +102,7 @@ class Predictor:
             labels=detections.labels[:count],
             masks=encode_masks(detections.masks[:count], frames, size, self.model.config.paste),
             size=size,
+            cut=int(detections.cut),
         )
 
 

@@ -3,7 +3,7 @@
 from maskrcnn_jax.training.dry_run import dry_run
 from maskrcnn_jax.training.inputs import check_classes, check_names
 from maskrcnn_jax.training.loop import NonFiniteError, train
-from maskrcnn_jax.training.start import initial_variables
+from maskrcnn_jax.training.start import check_variables, initial_variables
 from maskrcnn_jax.training.validate import Evaluation, validate
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "NonFiniteError",
     "check_classes",
     "check_names",
+    "check_variables",
     "dry_run",
     "initial_variables",
     "train",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches, nonempty_indices, open_sources
+from maskrcnn_jax.data import DataError, Plan, Source, batches, nonempty_indices, open_source
 from maskrcnn_jax.structs import Batch, Category
 
 
@@ -12,12 +12,16 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
 
     Raises:
       ConfigError: the data have another number of classes than the model.
-      DataError: data that cannot be opened, or whose categories differ.
+      DataError: data that cannot be opened, whose categories differ, or without an image to validate on.
     """
-    train_source, val_source = sources or open_sources(config.data)
+    if sources is None:  # validation first: its file is the smaller, so that a wrong path in it is told at once
+        val_source, train_source = open_source(config.data, "val"), open_source(config.data, "train")
+    else:
+        train_source, val_source = sources
     check_classes(config, train_source)
     check_classes(config, val_source)
     check_names(train_source.categories, val_source)
+    require_images(val_source)
     return train_source, val_source
 
 
@@ -26,7 +30,8 @@ def check_classes(config: ExperimentConfig, source: Source) -> None:
     if config.model.num_classes != len(source.categories):
         raise ConfigError(
             f"model.num_classes is {config.model.num_classes}, but the data have {len(source.categories)} categories; "
-            f"set model.num_classes to {len(source.categories)}"
+            f"to train, set model.num_classes to {len(source.categories)} (starting from a checkpoint of other classes, also "
+            "train.new_classes); to evaluate a checkpoint, give data with the categories it was trained on"
         )
 
 
@@ -38,6 +43,13 @@ def check_names(categories: Sequence[Category], source: Source) -> None:
                 f"label {label} of the model is {own.name!r}, but {other.name!r} in the data that it is measured on; "
                 "give both the same categories, in the same order of ids"
             )
+
+
+def require_images(source: Source) -> None:
+    """Raise DataError where `source` has no image to validate on."""
+    if not len(source):
+        name = getattr(source, "annotation_file", type(source).__name__)
+        raise DataError(f"{name}: no image to validate on; check data.val_annotations (kind shapes: data.val_size)")
 
 
 def make_plan(config: ExperimentConfig, source: Source) -> Plan:

@@ -180,18 +180,22 @@ def check_finite(values: dict[str, float], step: int, image_ids: np.ndarray) -> 
 
 
 def scalars(result: Evaluation) -> dict[str, float]:
-    """The numbers of an evaluation by name: `box_AP`, `mask_AP50`, ..., and `loss_mask` and so on where they were measured."""
+    """The numbers of an evaluation by name: `box_AP`, `mask_AP50`, ..., `candidates_cut`, and `loss_mask` and so on where measured."""
     names = {"bbox": "box", "segm": "mask"}
     numbers = {f"{names[kind]}_{name}": value for kind, metrics in result.metrics.items() for name, value in metrics.stats.items()}
-    return numbers | {f"loss_{name}": value for name, value in result.losses.items()}
+    return numbers | {"candidates_cut": float(result.candidates_cut)} | {f"loss_{name}": value for name, value in result.losses.items()}
 
 
 def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray:
     """Ground truth beside detections for the first `count` images, one RGB picture."""
-    examples = [source[i] for i in range(count)]
+    images, truths = [], []
+    for i in range(count):
+        example = source[i]  # drawn at once, because the masks of many examples are large
+        images.append(example.image)
+        truths.append(visualize.draw_example(example, source.categories))
     pairs = [
-        visualize.compare(visualize.draw_example(example, source.categories), visualize.draw(example.image, result, source.categories))
-        for example, result in zip(examples, predictor([example.image for example in examples]), strict=True)
+        visualize.compare(truth, visualize.draw(image, result, source.categories))
+        for truth, image, result in zip(truths, images, predictor(images), strict=True)
     ]
     return visualize.grid(pairs, COLUMNS)
 

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -52,10 +53,23 @@ def initial_variables(model: Model, config: TrainConfig) -> Variables:
         raise WeightsError(f"{path}: {error}") from error
 
 
+def check_variables(model: Model, variables: Variables, path: str | Path) -> None:
+    """Raise WeightsError unless `variables`, read from the checkpoint `path`, have the names and shapes of the model's."""
+    wanted = jax.eval_shape(model.init, jax.random.key(0))
+    _require_fit(path, flatten_dict(variables, sep="/"), flatten_dict(wanted, sep="/"), left_out=set())
+
+
 def _from_checkpoint(path: Path, variables: Variables, new_classes: bool) -> Variables:
     wanted = flatten_dict(variables, sep="/")
     stored = flatten_dict(checkpoint.load(path).variables, sep="/")
     left_out = {name for name in wanted if new_classes and name.removeprefix("params/").startswith(CLASS_LAYERS)}
+    _require_fit(path, stored, wanted, left_out=left_out)
+    chosen = {name: value if name in left_out else np.asarray(stored[name]) for name, value in wanted.items()}
+    return unflatten_dict(chosen, sep="/")
+
+
+def _require_fit(path: str | Path, stored: dict[str, Any], wanted: dict[str, Any], *, left_out: set[str]) -> None:
+    """Raise WeightsError with all that differs in name or, but for `left_out`, in shape."""
     problems = [f"missing {name}" for name in wanted if name not in stored] + [
         f"unexpected {name}" for name in stored if name not in wanted
     ]
@@ -66,8 +80,6 @@ def _from_checkpoint(path: Path, variables: Variables, new_classes: bool) -> Var
     ]
     if problems:
         raise WeightsError(
-            f"{path}: this checkpoint does not fit the model (for another number of classes set train.new_classes; "
-            "otherwise use the model config it was trained with):\n  " + "\n  ".join(problems)
+            f"{path}: this checkpoint does not fit the model (use the model config it was trained with; "
+            "to train it for other classes, set train.new_classes):\n  " + "\n  ".join(problems)
         )
-    chosen = {name: value if name in left_out else np.asarray(stored[name]) for name, value in wanted.items()}
-    return unflatten_dict(chosen, sep="/")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,22 +10,30 @@ import numpy as np
 
 from maskrcnn_jax import evaluation
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import Plan, Source, batches
+from maskrcnn_jax.data import DataError, Plan, Source, batches
 from maskrcnn_jax.evaluation import Metrics
 from maskrcnn_jax.inference import Predictor
+from maskrcnn_jax.models import Losses, Model, Variables
 from maskrcnn_jax.ops import ratio_value
+from maskrcnn_jax.structs import Batch, Result
+from maskrcnn_jax.training.inputs import require_images
 from maskrcnn_jax.training.step import to_devices
 
 CALLS_AT_ONCE = 8  # images of so many calls are read together, so that canvases fill up
 
 
 class Evaluation(NamedTuple):
-    """metrics: of "bbox" and "segm". ground_truth: COCO dataset. detections: COCO results. losses: by name, where asked for."""
+    """What was measured.
+
+    metrics: of "bbox" and "segm". ground_truth: COCO dataset. detections: COCO results. losses: by name, where asked for.
+    candidates_cut: candidates beyond `model.detect.max_candidates`, left out; should be 0.
+    """
 
     metrics: dict[str, Metrics]
     ground_truth: dict[str, Any]
     detections: list[dict[str, Any]]
     losses: dict[str, float]
+    candidates_cut: int
 
 
 def validate(
@@ -37,17 +46,22 @@ def validate(
       source: images with ground truth.
       config: what is measured.
       progress: called with images done and their number.
+
+    Raises:
+      DataError: there is no image, one cannot be read, or two have the same id.
     """
+    require_images(source)
     total = min(len(source), config.eval.max_images or len(source))
     detections: list[dict[str, Any]] = []
+    cut = 0
     for done, image_id, result in _results(predictor, source, total):
         detections.extend(evaluation.to_coco(result, image_id, source.categories))
+        cut += result.cut
         progress(done, total)
     truth = evaluation.ground_truth(source, range(total))
-    limit = max(100, predictor.model.config.detect.max_detections)
-    metrics = evaluation.evaluate(truth, detections, max_detections=limit)
+    metrics = evaluation.evaluate(truth, detections, max_detections=config.eval.max_detections)
     losses = validation_losses(predictor, source, config, total) if config.eval.losses else {}
-    return Evaluation(metrics, truth, detections, losses)
+    return Evaluation(metrics, truth, detections, losses, cut)
 
 
 def validation_losses(predictor: Predictor, source: Source, config: ExperimentConfig, total: int) -> dict[str, float]:
@@ -59,20 +73,32 @@ def validation_losses(predictor: Predictor, source: Source, config: ExperimentCo
     data = replace(config.data, flip=0.0, train_min_sides=())
     size = predictor.batch_size
     plan = Plan(source.sizes, config.model.input, data, batch_size=size, seed=0, indices=np.arange(total), shuffle=False)
-    losses = jax.jit(lambda variables, batch, key: model.losses(variables, batch, key)[0])
     sums: Any = None
     key = jax.random.key(config.train.seed)
     stream = batches(source, plan, config.model.input, data, start_step=0, stop_step=plan.steps_per_epoch, seed=config.train.seed)
     for step, batch in enumerate(stream):
-        ratios = losses(predictor.variables, to_devices(batch, model.mesh), jax.random.fold_in(key, step))
+        ratios = _losses(model, predictor.variables, to_devices(batch, model.mesh), jax.random.fold_in(key, step))
         sums = ratios if sums is None else jax.tree.map(jax.numpy.add, sums, ratios)
     return {name: float(ratio_value(ratio)) for name, ratio in sums.items()}
 
 
-def _results(predictor: Predictor, source: Source, total: int) -> Iterator[tuple[int, int, Any]]:
+@partial(jax.jit, static_argnums=0)
+def _losses(model: Model, variables: Variables, batch: Batch, key: jax.Array) -> Losses:
+    return model.losses(variables, batch, key)[0]
+
+
+def _results(predictor: Predictor, source: Source, total: int) -> Iterator[tuple[int, int, Result]]:
+    """Images done, image id and result, image by image; of an example only id and image are held, its masks are large."""
     chunk = predictor.batch_size * CALLS_AT_ONCE
+    seen: set[int] = set()
     for start in range(0, total, chunk):
-        examples = [source[i] for i in range(start, min(start + chunk, total))]
-        ids = [example.image_id for example in examples]
-        for row, result in enumerate(predictor([example.image for example in examples])):
+        ids, images = [], []
+        for i in range(start, min(start + chunk, total)):
+            example = source[i]
+            if int(example.image_id) in seen:
+                raise DataError(f"{type(source).__name__}: image id {example.image_id} occurs twice; give every image an id of its own")
+            seen.add(int(example.image_id))
+            ids.append(int(example.image_id))
+            images.append(example.image)
+        for row, result in enumerate(predictor(images)):
             yield start + row + 1, ids[row], result

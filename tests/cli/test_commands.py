@@ -1,15 +1,17 @@
 import json
 
 import cv2
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from maskrcnn_jax import checkpoint
+from maskrcnn_jax import checkpoint, inference
 from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.data.shapes import CATEGORIES
+from maskrcnn_jax.inference import Predictor
 from tests import tiny
 
 
@@ -57,13 +59,24 @@ def test_eval_of_a_config_with_random_weights(tiny_config, tmp_path, monkeypatch
 
 
 def test_eval_of_a_checkpoint_on_data_with_other_classes_is_an_error(trained, shared_data, capsys):
+    """Training data are not named, and not asked for."""
     nuclei = shared_data / "nuclei"
-    paths = [f"--data.{split}-{kind}" for split in ("train", "val") for kind in ("annotations", "images")]
-    values = [nuclei / "instances_train.json", nuclei / "images", nuclei / "instances_val.json", nuclei / "images"]
+    paths = ["--data.val-annotations", str(nuclei / "instances_val.json"), "--data.val-images", str(nuclei / "images")]
     with pytest.raises(SystemExit) as end:
-        main(["eval", str(trained), "--data.kind", "coco", *(str(x) for pair in zip(paths, values, strict=True) for x in pair)])
+        main(["eval", str(trained), "--data.kind", "coco", *paths])
     assert end.value.code == 1
-    assert "model.num_classes is 4, but the data have 1 categories" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "model.num_classes is 4, but the data have 1 categories" in err
+    assert "to evaluate a checkpoint, give data with the categories it was trained on" in err
+
+
+def test_eval_of_a_checkpoint_with_a_field_that_changes_shapes_is_an_error(trained, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["eval", str(trained), "--model.box-head.fc-width", "48"])
+    assert end.value.code == 1
+    err = capsys.readouterr().err
+    for word in (str(trained), "params/box_head/classes/kernel is (32, 5); the model has (48, 5)", "the model config it was trained with"):
+        assert word in err
 
 
 def test_eval_of_a_checkpoint_on_data_of_other_names_is_an_error(trained, capsys, monkeypatch):
@@ -89,8 +102,8 @@ def test_predict_writes_pictures_and_one_json(batch_size, trained, images, tmp_p
     out = tmp_path / "found"
     arguments = ["--score-threshold", "0", "--batch-size", str(batch_size)]
     main(["predict", str(trained), *map(str, images), "--out", str(out), *arguments])
-    assert sorted(path.name for path in out.iterdir()) == ["detections.json", "grey.png", "rgb.png"]
-    found = json.loads((out / "detections.json").read_text())
+    assert sorted(path.name for path in out.iterdir()) == ["grey.png", "predictions.json", "rgb.png"]
+    found = json.loads((out / "predictions.json").read_text())
     assert found["categories"] == [{"id": category.id, "name": category.name} for category in CATEGORIES]
     assert found["images"] == [
         {"id": 1, "file_name": str(images[0]), "height": 160, "width": 160},
@@ -130,6 +143,34 @@ def test_two_images_of_one_name_are_refused(trained, images, tmp_path, capsys):
 
 def test_no_images_are_refused(trained, tmp_path, capsys):
     assert "name at least one image file after the checkpoint" in refused([trained, "--out", tmp_path / "found"], capsys)
+
+
+def test_an_image_is_never_overwritten_by_its_picture(trained, images, capsys):
+    before = images[0].read_bytes()
+    err = refused([trained, *images, "--out", images[0].parent], capsys)
+    assert f"maskrcnn predict: {images[0]}: exists already and would be overwritten; give another folder by --out" in err
+    assert images[0].read_bytes() == before
+    assert sorted(images[0].parent.iterdir()) == sorted(images)
+
+
+def test_earlier_predictions_are_not_overwritten(trained, images, tmp_path, capsys):
+    (tmp_path / "predictions.json").write_text("kept")
+    err = refused([trained, images[0], "--out", tmp_path], capsys)
+    assert f"{tmp_path / 'predictions.json'}: exists already" in err
+    assert (tmp_path / "predictions.json").read_text() == "kept"
+    assert not (tmp_path / "rgb.png").exists()
+
+
+def test_what_was_found_before_an_image_that_cannot_be_read_is_written(images, tmp_path, capsys, monkeypatch):
+    model = tiny.stand_in(tiny.MODEL)
+    predictor = Predictor(model, model.init(jax.random.key(0)), CATEGORIES)
+    monkeypatch.setattr(inference, "load", lambda path, *, batch_size: predictor)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    err = refused(["run", *images, tmp_path / "bad.png", "--out", tmp_path / "found"], capsys)
+    assert "bad.png: corrupt" in err
+    found = json.loads((tmp_path / "found" / "predictions.json").read_text())
+    assert [image["file_name"] for image in found["images"]] == [str(image) for image in images]
+    assert {entry["image_id"] for entry in found["annotations"]} == {1, 2}
 
 
 @pytest.mark.parametrize(

@@ -116,9 +116,9 @@ def test_a_missing_checkpoint_is_an_error(arguments, capsys, tmp_path):
 
 @pytest.mark.parametrize("command", ["train", "eval"])
 def test_a_missing_data_path_is_an_error_that_names_the_field(command, capsys, tmp_path):
-    code, _, err = ends([command, "nuclei", "--data.train-annotations", "gone.json"], capsys)
+    code, _, err = ends([command, "nuclei", "--data.val-annotations", "gone.json"], capsys)
     assert code == 1
-    assert f"maskrcnn {command}: data.train_annotations: gone.json does not exist" in err
+    assert f"maskrcnn {command}: data.val_annotations: gone.json does not exist" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -123,6 +123,7 @@ WRONG = [
     ("EvalConfig", "every", {"every": 0}, "must be at least 1, or None; got 0"),
     ("EvalConfig", "batch_size", {"batch_size": 0}, "must be at least 1; got 0"),
     ("EvalConfig", "max_images", {"max_images": 0}, "must be at least 1, or None; got 0"),
+    ("EvalConfig", "max_detections", {"max_detections": 10}, "must be above 10; got 10"),
     ("EvalConfig", "pictures", {"pictures": -1}, "must not be negative; got -1"),
 ]
 
@@ -161,7 +162,7 @@ RIGHT = [
     ("OptimizerConfig", {"gamma": 1.0, "warmup_factor": 0.0}),
     ("OptimizerConfig", {"warmup_factor": 1.0}),
     ("TrainConfig", {"seed": 0, "steps": 1, "batch_size": 1, "log_every": 1, "checkpoint_every": 1, "keep": 1}),
-    ("EvalConfig", {"every": 1, "batch_size": 1, "max_images": 1, "pictures": 0}),
+    ("EvalConfig", {"every": 1, "batch_size": 1, "max_images": 1, "max_detections": 11, "pictures": 0}),
 ]
 
 

@@ -114,6 +114,28 @@ def test_a_missing_file_is_an_error_with_the_remedy(tmp_path):
     assert "restore it" in str(error.value)
 
 
+def test_a_file_without_permission_is_an_error_with_the_remedy(tmp_path, rgb, monkeypatch):
+    path = save(tmp_path / "a.png", rgb)
+
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", denied)  # tests may run as root, whom no mode keeps out
+    with pytest.raises(DataError) as error:
+        read_image(path)
+    assert str(error.value) == f"{path}: this user may not read it; change the file's permissions"
+
+
+def test_an_image_beyond_pillow_s_limit_is_an_error_with_the_remedy(tmp_path, rgb, monkeypatch):
+    path = save(tmp_path / "a.png", rgb)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(DataError) as error:
+        read_image(path)
+    assert f"{path}: too large for Pillow" in str(error.value)
+    assert "cut the image into tiles" in str(error.value)
+    assert "corrupt" not in str(error.value)
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tiff", "webp", "gif"])
 def test_a_truncated_file_is_an_error_with_the_remedy(tmp_path, rng, suffix):
     path = save(tmp_path / f"a.{suffix}", rng.integers(0, 256, (64, 64, 3), np.uint8))

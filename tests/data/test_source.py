@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import DataConfig
-from maskrcnn_jax.data import DataError, ShapesSource, Source, fingerprint, nonempty_indices, open_sources
+from maskrcnn_jax.data import DataError, ShapesSource, Source, fingerprint, nonempty_indices, open_source
 
 
 class Counted(ShapesSource):
@@ -46,21 +46,28 @@ def test_fingerprint_is_stable_and_tells_datasets_apart(open_coco, document):
 
 
 def test_shapes_for_training_and_validation_are_disjoint():
-    train, val = open_sources(DataConfig(kind="shapes", train_size=5, val_size=3))
+    config = DataConfig(kind="shapes", train_size=5, val_size=3)
+    train, val = open_source(config, "train"), open_source(config, "val")
     assert (len(train), len(val)) == (5, 3)
     assert not {train[i].image_id for i in range(5)} & {val[i].image_id for i in range(3)}
 
 
-def test_coco_sources_are_opened_from_the_configured_paths(open_coco, document, folder):
-    path = str(open_coco(document).annotation_file)
-    train, val = open_sources(DataConfig(train_annotations=path, train_images=str(folder), val_annotations=path, val_images=str(folder)))
-    assert len(train) == len(val) == 2
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_coco_source_is_opened_from_its_own_paths_alone(split, open_coco, document, folder):
+    path = open_coco(document).annotation_file
+    config = DataConfig(**{f"{split}_annotations": str(path), f"{split}_images": str(folder)})
+    source = open_source(config, split)
+    assert len(source) == 2
+    assert source.annotation_file == path
 
 
-@pytest.mark.parametrize("path", ["", "/nowhere/instances.json"])
-def test_a_path_not_set_or_missing_names_the_field_and_the_flag(path):
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("name", ["annotations", "images"])
+@pytest.mark.parametrize("path", ["", "/nowhere/instances"])
+def test_a_path_not_set_or_missing_names_the_field_and_the_flag(path, name, split, open_coco, document, folder):
+    own = {f"{split}_annotations": str(open_coco(document).annotation_file), f"{split}_images": str(folder)}
     with pytest.raises(DataError) as error:
-        open_sources(DataConfig(train_annotations=path))
-    assert "data.train_annotations" in str(error.value)
+        open_source(DataConfig(**own | {f"{split}_{name}": path}), split)
+    assert f"data.{split}_{name}" in str(error.value)
     assert path in str(error.value)
-    assert "--data.train-annotations PATH" in str(error.value)
+    assert f"--data.{split}-{name} PATH" in str(error.value)

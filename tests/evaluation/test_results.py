@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as mask_utils
 from rich.console import Console
 
-from maskrcnn_jax.evaluation import Metrics, class_table, summary_lines, to_coco, write_results
+from maskrcnn_jax.evaluation import Metrics, class_table, summary_lines, to_coco, write_predictions, write_results
 from maskrcnn_jax.structs import Category, Result
 
 CATEGORIES = (Category(17, "cat"), Category(90, "toothbrush"))
@@ -40,6 +40,18 @@ def test_written_results_read_back_with_their_masks(tmp_path):
     read = json.loads((tmp_path / "results.json").read_text())
     assert read == entries
     assert mask_utils.decode(read[0]["segmentation"])[1:4, 2:7].all()
+
+
+def test_predictions_are_a_dataset_of_their_own(tmp_path):
+    write_predictions(tmp_path / "predictions.json", ["a.png", tmp_path / "b.png"], [result(1), result(2)], CATEGORIES)
+    read = json.loads((tmp_path / "predictions.json").read_text())
+    assert read["images"] == [
+        {"id": 1, "file_name": "a.png", "height": 6, "width": 8},
+        {"id": 2, "file_name": str(tmp_path / "b.png"), "height": 6, "width": 8},
+    ]
+    assert read["categories"] == [{"id": 17, "name": "cat"}, {"id": 90, "name": "toothbrush"}]
+    entries = to_coco(result(1), 1, CATEGORIES) + to_coco(result(2), 2, CATEGORIES)
+    assert read["annotations"] == [{"id": i, "iscrowd": 0, **entry} for i, entry in enumerate(entries, 1)]
 
 
 def test_writing_into_a_missing_folder_names_it(tmp_path):

@@ -80,21 +80,21 @@ def test_no_images_and_no_detections():
     assert result.size == (40, 60)
 
 
-def test_candidates_beyond_the_capacity_are_a_warning(caplog):
+def test_candidates_beyond_the_capacity_are_counted_and_one_warning(caplog):
     model = tiny.stand_in(CONFIG)
 
     def overfull(variables, images, sizes):
         found = model.predict(variables, images, sizes)
-        return found._replace(cut=jnp.full(images.shape[0], 7, jnp.int32))
+        return found._replace(cut=jnp.where(jnp.any(images > 128, axis=(1, 2, 3)), 7, 0))
 
-    image = with_square(64, 64, 10, 10, 30, 30)
+    images = [with_square(64, 64, 10, 10, 30, 30), np.zeros((64, 64, 3), np.uint8), with_square(64, 90, 10, 10, 30, 30)]
     with caplog.at_level(logging.WARNING):
-        predictor_of(model)([image])
+        assert [result.cut for result in predictor_of(model)(images)] == [0, 0, 0]
         assert caplog.text == ""
-        predictor_of(model._replace(predict=overfull))([image])
-    assert "7 candidates" in caplog.text
-    assert "raise" in caplog.text
-    assert "detect.max_candidates" in caplog.text
+        assert [result.cut for result in predictor_of(model._replace(predict=overfull))(images)] == [7, 0, 7]
+    (record,) = caplog.records
+    assert "14 candidates in 2 of 3 images" in record.getMessage()
+    assert "raise model.detect.max_candidates, now 32" in record.getMessage()
 
 
 def test_one_program_a_canvas():

@@ -255,6 +255,13 @@ def test_other_categories_in_validation_are_an_error(run_training, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_an_empty_validation_source_is_an_error_before_the_first_step(run_training, tmp_path):
+    with pytest.raises(DataError) as error:
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=(tiny.Squares(8), tiny.Squares(0)))
+    assert_says(error, "no image to validate on", "data.val_annotations")
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_on_an_empty_source_is_an_error(run_training, tmp_path):
     with pytest.raises(DataError) as error:
         run_training(tiny.experiment(model=MODEL), tmp_path, sources=(tiny.Squares(0), tiny.Squares(3)))

@@ -7,7 +7,7 @@ from flax.traverse_util import flatten_dict
 from maskrcnn_jax import checkpoint, models
 from maskrcnn_jax.checkpoint import CheckpointError
 from maskrcnn_jax.config import TrainConfig
-from maskrcnn_jax.training import initial_variables
+from maskrcnn_jax.training import check_variables, initial_variables
 from maskrcnn_jax.weights import WeightsError
 from tests import tiny
 
@@ -75,6 +75,15 @@ def test_another_trunk_is_an_error_that_lists_what_differs(trained):
     with pytest.raises(WeightsError) as error:
         initial_variables(fake, TrainConfig(weights=str(trained), new_classes=True))
     for word in (str(trained), "missing params/head/layer/kernel", "unexpected params/fpn/", "the model config it was trained with"):
+        assert word in str(error.value)
+
+
+def test_variables_are_checked_against_the_model_without_making_its_own(model, other_model, trained):
+    stored = checkpoint.load(trained).variables
+    check_variables(model, stored, trained)
+    with pytest.raises(WeightsError) as error:
+        check_variables(other_model, stored, trained)
+    for word in (str(trained), "params/box_head/classes/kernel is (32, 5); the model has (32, 8)", "the model config it was trained with"):
         assert word in str(error.value)
 
 

@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 
 import jax
@@ -6,9 +7,10 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import EvalConfig
-from maskrcnn_jax.data import make_batch
+from maskrcnn_jax.data import DataError, make_batch
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.training import validate
+from maskrcnn_jax.training.loop import picture_grid, scalars
 from tests import tiny
 from tests.training.conftest import MODEL
 
@@ -56,9 +58,9 @@ def test_the_first_images_alone_where_so_configured():
 
 
 @pytest.mark.parametrize(("limit", "ap"), [(100, 0.0), (200, 1 / 120)])
-def test_more_than_100_detections_count_where_configured(limit, ap):
-    """The right box comes 120th."""
-    config = replace(MODEL, detect=replace(MODEL.detect, max_detections=limit))
+def test_more_than_100_detections_count_only_where_configured(limit, ap):
+    """The right box comes 120th; the model's own limit decides nothing."""
+    config = replace(MODEL, detect=replace(MODEL.detect, max_detections=150))
     model = tiny.stand_in(config)
 
     def many(variables, images, sizes):
@@ -73,7 +75,9 @@ def test_more_than_100_detections_count_where_configured(limit, ap):
             mask_frames=boxes,
         )
 
-    result = validate(predictor_of(model._replace(predict=many)), tiny.Squares(1), replace(CONFIG, model=config))
+    result = validate(
+        predictor_of(model._replace(predict=many)), tiny.Squares(1), replace(CONFIG, model=config, eval=EvalConfig(max_detections=limit))
+    )
     assert len(result.detections) == 150
     assert f"AR{limit}" in result.metrics["segm"].stats
     assert result.metrics["bbox"].stats["AP50"] == pytest.approx(ap)
@@ -92,3 +96,72 @@ def test_losses_on_demand_are_those_of_training_without_augmentation():
         expected.append(losses["mask"].numerator / losses["mask"].denominator)
     assert set(found) == {"rpn_class", "rpn_box", "class", "box", "mask"}
     assert found["mask"] == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_losses_are_compiled_once():
+    traced = []
+    model = tiny.stand_in(MODEL)
+
+    def counting(variables, batch, key):
+        traced.append(batch.image.shape)
+        return model.losses(variables, batch, key)
+
+    config = replace(CONFIG, eval=EvalConfig(batch_size=2, losses=True))
+    model_counting = model._replace(losses=counting)
+    for _ in range(2):  # as training does: a new predictor an evaluation
+        validate(predictor_of(model_counting), tiny.Squares(4), config)
+    assert traced == [(2, 64, 64, 3)]
+
+
+def test_candidates_cut_are_summed_and_among_the_scalars():
+    model = tiny.stand_in(MODEL)
+
+    def overfull(variables, images, sizes):
+        return model.predict(variables, images, sizes)._replace(cut=jnp.full(images.shape[0], 7, jnp.int32))
+
+    assert scalars(validate(predictor_of(model), tiny.Squares(3), CONFIG))["candidates_cut"] == 0
+    result = validate(predictor_of(model._replace(predict=overfull)), tiny.Squares(3), CONFIG)
+    assert result.candidates_cut == scalars(result)["candidates_cut"] == 21
+
+
+class Watched(tiny.Squares):
+    """Counts, at each reading, the masks of other examples that are still held."""
+
+    def __init__(self, count):
+        super().__init__(count)
+        self.masks, self.held = [], []
+
+    def __getitem__(self, i):
+        self.held.append(sum(mask() is not None for mask in self.masks))
+        example = super().__getitem__(i)
+        self.masks.append(weakref.ref(example.masks))
+        return example
+
+
+@pytest.mark.parametrize(
+    "read", [lambda predictor, source: validate(predictor, source, CONFIG), lambda predictor, source: picture_grid(predictor, source, 6)]
+)
+def test_the_masks_of_one_example_are_held_at_a_time(read):
+    source = Watched(6)
+    read(predictor_of(tiny.stand_in(MODEL)), source)
+    assert len(source.held) >= 6
+    assert max(source.held) <= 1
+
+
+def test_no_image_is_an_error():
+    with pytest.raises(DataError) as error:
+        validate(predictor_of(tiny.stand_in(MODEL)), tiny.Squares(0), CONFIG)
+    assert str(error.value) == "Squares: no image to validate on; check data.val_annotations (kind shapes: data.val_size)"
+
+
+class Doubled(tiny.Squares):
+    """The last image has the id of the first."""
+
+    def __getitem__(self, i):
+        return super().__getitem__(i)._replace(image_id=100 + i % (len(self) - 1))
+
+
+def test_an_image_id_that_occurs_twice_is_an_error():
+    with pytest.raises(DataError) as error:
+        validate(predictor_of(tiny.stand_in(MODEL)), Doubled(40), CONFIG)
+    assert str(error.value) == "Doubled: image id 100 occurs twice; give every image an id of its own"
