@@ -125,7 +125,7 @@ def test_a_missing_data_path_is_an_error_that_names_the_field(command, capsys, t
 def test_resuming_nothing_is_an_error(tiny_config, capsys, tmp_path):
     code, _, err = ends(["train", tiny_config, "--run-dir", "run", "--resume"], capsys)
     assert code == 1
-    assert "maskrcnn train: run: no checkpoint to resume from; leave out --resume" in err
+    assert "maskrcnn train: run: no run to resume; leave out --resume" in err
     assert list(tmp_path.iterdir()) == []
 
 
