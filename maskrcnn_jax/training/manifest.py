@@ -19,18 +19,11 @@ FILE = "manifest.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pycocotools", "opencv-python-headless")
 
 
-# Fields that a resumed run may change. Paths are free because the data themselves are compared.
+# Fields that a resumed run may change, or sections of them. Paths of data are free because the data themselves are compared.
 FREE = (
-    "train.steps",
-    "train.log_every",
-    "train.checkpoint_every",
-    "train.keep",
-    "train.weights",
-    "train.new_classes",
-    "data.workers",
-    "eval.",
+    *("train.steps", "train.log_every", "train.checkpoint_every", "train.keep", "eval."),
+    *("data.workers", "data.train_annotations", "data.train_images", "data.val_annotations", "data.val_images"),
 )
-PATHS = ("data.train_annotations", "data.train_images", "data.val_annotations", "data.val_images")
 
 
 def manifest(config: ExperimentConfig, train_source: Source, val_source: Source) -> dict[str, Any]:

@@ -141,7 +141,9 @@ def test_resuming_a_finished_run_only_evaluates_again(run_training, tmp_path):
 
 def test_resuming_with_more_steps_goes_on(run_training, read_lines, tmp_path):
     run_training(tiny.experiment(model=MODEL, steps=2), tmp_path)
-    run_training(tiny.experiment(model=MODEL, steps=4), tmp_path, resume=True)
+    config = tiny.experiment(model=MODEL, steps=4)
+    moved = replace(config, data=replace(config.data, train_images="elsewhere"))  # the data themselves are the same
+    run_training(moved, tmp_path, resume=True)
     assert [line["step"] for line in read_lines(tmp_path)] == [1, 2, 2, 3, 4, 4]
 
 
@@ -162,6 +164,7 @@ def test_resuming_what_is_no_run_is_an_error(run_training, tmp_path):
     [
         ({"optimizer": OptimizerConfig(learning_rate=0.02, warmup_steps=2)}, "optimizer.learning_rate is 0.02, the run's is 0.01"),
         ({"train": {"seed": 3}}, "train.seed is 3, the run's is 0"),
+        ({"train": {"weights": "other.npz"}}, "train.weights is 'other.npz', the run's is None"),
         ({"train": {"batch_size": 4}}, "train.batch_size is 4, the run's is 2"),
         ({"sources": (tiny.Squares(7), tiny.Squares(3))}, "the train data are others"),
     ],
