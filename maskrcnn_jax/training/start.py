@@ -47,8 +47,9 @@ def initial_variables(model: Model, config: TrainConfig) -> Variables:
     path = Path(config.weights)
     if path.is_dir():
         return _from_checkpoint(path, variables, config.new_classes)
+    arrays = read_npz(path)
     try:
-        return backbone_from_torchvision(read_npz(path), variables)
+        return backbone_from_torchvision(arrays, variables)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 

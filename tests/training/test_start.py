@@ -94,3 +94,11 @@ def test_a_folder_without_checkpoint_and_a_missing_file_are_errors(model, tmp_pa
     with pytest.raises(WeightsError) as error:
         initial_variables(model, TrainConfig(weights=str(tmp_path / "gone.npz")))
     assert f"{tmp_path / 'gone.npz'}: no such file; give an .npz file" in str(error.value)
+
+
+def test_weights_that_do_not_fit_are_an_error_that_names_their_file_once(model, tmp_path):
+    np.savez(tmp_path / "other.npz", unknown=np.zeros(3))
+    with pytest.raises(WeightsError) as error:
+        initial_variables(model, TrainConfig(weights=str(tmp_path / "other.npz")))
+    assert str(error.value).count("other.npz") == 1
+    assert "unexpected unknown" in str(error.value)
