@@ -1,11 +1,20 @@
 """Convolutions in the forms that compile well on every platform."""
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
-Layer = Callable[[Float[Array, "n h w c"]], Float[Array, "n _h _w d"]]
+Input = Float[Array, "n h w c"]
+Kernel = Float[Array, "k k c d"]
+Output = Float[Array, "n _h _w d"]
+Layer = Callable[[Input], Output]
+
+PRODUCTS_FROM = 256  # channels, in and out; with fewer the gain is small and takes longer to compile
 
 
 def conv(channels: int, kernel: int, *, stride: int = 1, use_bias: bool = True, init: nn.initializers.Initializer, name: str) -> Layer:
@@ -17,16 +26,62 @@ def conv(channels: int, kernel: int, *, stride: int = 1, use_bias: bool = True, 
     if kernel == 1:
         dense = nn.Dense(channels, use_bias=use_bias, kernel_init=init, name=name)
         return lambda x: dense(x[:, ::stride, ::stride])
-    pad = (kernel - 1) // 2
     return nn.Conv(
         channels,
         (kernel, kernel),
-        strides=stride,
-        padding=((pad, pad), (pad, pad)),
         use_bias=use_bias,
         kernel_init=init,
+        conv_general_dilated=lambda x, weights, *_, **__: convolve(x, weights, stride),
         name=name,
     )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(x: Input, kernel: Kernel, stride: int) -> Output:
+    """Convolution with an odd kernel and padding (k - 1) / 2.
+
+    Its gradient for the kernel is, on CPUs and where channels are many, a few matrix products: what XLA makes of it there, a
+    convolution whose window is as large as the image, takes two to four times as long.
+    """
+    return _convolve(x, kernel, stride)
+
+
+def _convolve(x: Input, kernel: Kernel, stride: int) -> Output:
+    pad = (kernel.shape[0] - 1) // 2
+    return lax.conv_general_dilated(x, kernel, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _forward(x: Input, kernel: Kernel, stride: int) -> tuple[Output, tuple[Input, Kernel]]:
+    return convolve(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride: int, residuals: tuple[Input, Kernel], gradient: Output) -> tuple[Input, Kernel]:
+    x, kernel = residuals
+    (x_gradient,) = jax.vjp(lambda x: _convolve(x, kernel, stride), x)[1](gradient)
+
+    def by_convolution(x: Input, gradient: Output) -> Kernel:
+        return jax.vjp(lambda kernel: _convolve(x, kernel, stride), kernel)[1](gradient)[0]
+
+    def by_products(x: Input, gradient: Output) -> Kernel:
+        return _kernel_gradient(x, gradient, kernel.shape[0], stride)
+
+    wide = min(kernel.shape[2:]) >= PRODUCTS_FROM
+    return x_gradient, lax.platform_dependent(x, gradient, cpu=by_products if wide else by_convolution, default=by_convolution)
+
+
+convolve.defvjp(_forward, _backward)
+
+
+def _kernel_gradient(x: Input, gradient: Output, size: int, stride: int) -> Kernel:
+    """One matrix product a row of the kernel: what the row's cells read, all channels side by side, times the gradient."""
+    (_, h, w, d), c, pad = gradient.shape, x.shape[-1], (size - 1) // 2
+    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+
+    def row(i: int) -> Float[Array, "k c d"]:
+        read = [padded[:, i : i + stride * h : stride, j : j + stride * w : stride] for j in range(size)]
+        return jnp.einsum("nhwc,nhwd->cd", jnp.concatenate(read, axis=-1), gradient).reshape(size, c, d)
+
+    return jnp.stack([row(i) for i in range(size)])
 
 
 def upsampling_conv(channels: int, *, init: nn.initializers.Initializer, name: str) -> Layer:

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.nn.conv import conv, upsampling_conv
+from maskrcnn_jax.nn import conv as conv_module
+from maskrcnn_jax.nn.conv import conv, convolve, upsampling_conv
 
 INIT = nn.initializers.normal(1.0)
 
@@ -43,6 +44,55 @@ def test_equals_a_convolution_padded_by_half_its_kernel(key, rng, kernel, stride
     )
     found = module.apply({"params": {"conv": params}}, x)
     np.testing.assert_allclose(found, expected + params["bias"][None, None, None, :], atol=1e-4)
+
+
+def gradients_by_loops(x, kernel, stride, gradient):
+    """Gradients of `sum(convolve(x, kernel, stride) * gradient)` for x and kernel."""
+    size, (_, h, w, _) = len(kernel), gradient.shape
+    pad = size // 2
+    padded = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    padded_gradient, kernel_gradient = np.zeros_like(padded), np.zeros_like(kernel)
+    for row in range(h):
+        for column in range(w):
+            window = np.s_[:, row * stride : row * stride + size, column * stride : column * stride + size]
+            padded_gradient[window] += np.einsum("nd,ijcd->nijc", gradient[:, row, column], kernel)
+            kernel_gradient += np.einsum("nijc,nd->ijcd", padded[window], gradient[:, row, column])
+    return padded_gradient[:, pad:-pad, pad:-pad], kernel_gradient
+
+
+def pulled_back(x, kernel, stride, gradient):
+    return jax.vjp(lambda x, kernel: convolve(x, kernel, stride), x, kernel)[1](gradient)
+
+
+@pytest.mark.parametrize("products_from", [4, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [3, 7])
+@pytest.mark.parametrize("sides", [(9, 8), (4, 10), (1, 2)])
+def test_gradients_equal_loops(rng, monkeypatch, size, stride, sides, products_from):
+    monkeypatch.setattr(conv_module, "PRODUCTS_FROM", products_from)
+    x, kernel = rng.standard_normal((2, *sides, 4)), rng.standard_normal((size, size, 4, 5))
+    gradient = rng.standard_normal((2, *(-(-side // stride) for side in sides), 5))
+    found = pulled_back(*(jnp.asarray(array, jnp.float32) for array in (x, kernel)), stride, jnp.asarray(gradient, jnp.float32))
+    for one, expected in zip(found, gradients_by_loops(x, kernel, stride, gradient), strict=True):
+        np.testing.assert_allclose(one, expected, atol=1e-4)  # float32 sums of up to 245 products of magnitude 1
+
+
+def test_the_kernel_s_gradient_of_ones_counts_the_cells_that_each_tap_reads(monkeypatch):
+    monkeypatch.setattr(conv_module, "PRODUCTS_FROM", 1)
+    ones = jnp.ones((1, 3, 3, 1))
+    _, found = pulled_back(ones, jnp.zeros((3, 3, 1, 1)), 1, ones)
+    np.testing.assert_array_equal(found[:, :, 0, 0], [[4, 6, 4], [6, 9, 6], [4, 6, 4]])
+
+
+@pytest.mark.parametrize(
+    ("platform", "channels", "convolutions", "products"), [("cpu", 256, 1, 3), ("cpu", 255, 2, 0), ("cuda", 256, 2, 0), ("tpu", 256, 2, 0)]
+)
+def test_only_cpus_take_the_kernel_s_gradient_by_products(platform, channels, convolutions, products):
+    x, kernel, gradient = jnp.zeros((2, 8, 8, channels)), jnp.zeros((3, 3, channels, 300)), jnp.zeros((2, 8, 8, 300))
+    lowered = jax.jit(lambda x, kernel, gradient: pulled_back(x, kernel, 1, gradient)).trace(x, kernel, gradient)
+    text = lowered.lower(lowering_platforms=(platform,)).as_text()
+    assert text.count("stablehlo.convolution") == convolutions
+    assert text.count("stablehlo.dot_general") == products
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
