@@ -1,6 +1,7 @@
 """The training loop."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from maskrcnn_jax.data import Source
 from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Model
+from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
 from maskrcnn_jax.training.inputs import checked_sources, train_batches
@@ -71,9 +73,10 @@ def train(
     about = manifest(config, *opened)
     start = _start_step(run, about, resume)
     model = models.build(config.model)
+    stream = train_batches(config, opened[0], start, config.train.steps)  # data without objects end it here, before all else
     run.mkdir(parents=True, exist_ok=True)
     with Display(console or Console(), config.train.steps, start) as display:
-        loop = _Loop(config, model, run, start, opened, display)
+        loop = _Loop(config, model, run, start, opened, stream, display)
         try:
             state = loop.initial_state()
             # Not before: what cannot start leaves the manifest as it was.
@@ -90,10 +93,17 @@ class _Loop:
     """What the loop holds open while it runs."""
 
     def __init__(
-        self, config: ExperimentConfig, model: Model, run: Path, start: int, sources: tuple[Source, Source], display: Display
+        self,
+        config: ExperimentConfig,
+        model: Model,
+        run: Path,
+        start: int,
+        sources: tuple[Source, Source],
+        stream: Iterator[Batch],
+        display: Display,
     ) -> None:
         self._config, self._model, self._dir, self._start, self._display = config, model, run, start, display
-        self._train_source, self._val_source = sources
+        (self._train_source, self._val_source), self._stream = sources, stream
         self._steps = CompiledSteps(model, config, lambda canvas: display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
         self._log = MetricsLog(run, start)
         self._writer = CheckpointWriter(run, config, tuple(sources[0].categories))
@@ -104,7 +114,7 @@ class _Loop:
         """All steps that are left, and the evaluation of the last one."""
         config, total = self._config, self._config.train.steps
         result: Evaluation | None = None
-        for step, batch in enumerate(train_batches(config, self._train_source, self._start, total), self._start + 1):
+        for step, batch in enumerate(self._stream, self._start + 1):
             state, metrics = self._steps(state, to_devices(batch, self._model.mesh))
             self._display.training()
             self._record()

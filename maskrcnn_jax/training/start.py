@@ -18,6 +18,8 @@ from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_n
 logger = logging.getLogger(__name__)
 
 CLASS_LAYERS = ("box_head/classes/", "box_head/deltas/", "mask_head/masks/")  # their shapes depend on the number of classes
+# The initialisation runs once. Most of its time is compilation, and this halves that; the weights are the same.
+RUN_ONCE = {"xla_backend_optimization_level": 1}
 
 
 def initial_state(model: Model, config: ExperimentConfig) -> TrainState:
@@ -39,19 +41,15 @@ def initial_variables(model: Model, config: TrainConfig) -> Variables:
       WeightsError: `config.weights` does not exist or does not fit the model.
       CheckpointError: it is a folder without a checkpoint.
     """
-    variables = jax.jit(model.init)(jax.random.key(config.seed))
-    if config.weights is None:
-        if any(model.is_frozen(path) for path in flatten_dict(variables["params"])):
-            logger.warning("frozen layers start at random and stay so: give train.weights, or set model.backbone.frozen_stages to 0")
-        return variables
-    path = Path(config.weights)
-    if path.is_dir():
-        return _from_checkpoint(path, variables, config.new_classes)
-    arrays = read_npz(path)
-    try:
-        return backbone_from_torchvision(arrays, variables)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
+    key = jax.random.key(config.seed)
+    shapes = jax.eval_shape(model.init, key)
+    read: dict[str, Any] = {}
+    if config.weights is not None:  # before anything is compiled: what does not fit is told at once
+        read = _read(Path(config.weights), shapes, config.new_classes)
+    elif any(model.is_frozen(path) for path in flatten_dict(shapes["params"])):
+        logger.warning("frozen layers start at random and stay so: give train.weights, or set model.backbone.frozen_stages to 0")
+    random = jax.jit(model.init, compiler_options=RUN_ONCE)(key)
+    return unflatten_dict(flatten_dict(random, sep="/", keep_empty_nodes=True) | read, sep="/")
 
 
 def check_variables(model: Model, variables: Variables, path: str | Path) -> None:
@@ -60,13 +58,24 @@ def check_variables(model: Model, variables: Variables, path: str | Path) -> Non
     _require_fit(path, flatten_dict(variables, sep="/"), flatten_dict(wanted, sep="/"), left_out=set())
 
 
-def _from_checkpoint(path: Path, variables: Variables, new_classes: bool) -> Variables:
-    wanted = flatten_dict(variables, sep="/")
+def _read(path: Path, shapes: Variables, new_classes: bool) -> dict[str, Any]:
+    """What `path` holds of the variables `shapes`, by name."""
+    if path.is_dir():
+        return _from_checkpoint(path, shapes, new_classes)
+    arrays = read_npz(path)
+    try:
+        taken = flatten_dict(backbone_from_torchvision(arrays, shapes), sep="/")
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    return {name: value for name, value in taken.items() if not isinstance(value, jax.ShapeDtypeStruct)}
+
+
+def _from_checkpoint(path: Path, shapes: Variables, new_classes: bool) -> dict[str, Any]:
+    wanted = flatten_dict(shapes, sep="/")
     stored = flatten_dict(checkpoint.load(path).variables, sep="/")
     left_out = {name for name in wanted if new_classes and name.removeprefix("params/").startswith(CLASS_LAYERS)}
     _require_fit(path, stored, wanted, left_out=left_out)
-    chosen = {name: value if name in left_out else np.asarray(stored[name]) for name, value in wanted.items()}
-    return unflatten_dict(chosen, sep="/")
+    return {name: np.asarray(stored[name]) for name in wanted if name not in left_out}
 
 
 def _require_fit(path: str | Path, stored: dict[str, Any], wanted: dict[str, Any], *, left_out: set[str]) -> None:

@@ -18,7 +18,7 @@ def backbone_from_torchvision(arrays: Arrays, variables: Variables) -> Variables
 
     Args:
       arrays: by torchvision's names, in its layouts; the classifier `fc` and `num_batches_tracked` are not used.
-      variables: of a model, for the names and shapes wanted.
+      variables: of a model, or their shapes alone, for the names and shapes wanted.
 
     Raises:
       WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list.

@@ -267,5 +267,15 @@ def test_an_empty_validation_source_is_an_error_before_the_first_step(run_traini
 
 def test_training_on_an_empty_source_is_an_error(run_training, tmp_path):
     with pytest.raises(DataError) as error:
-        run_training(tiny.experiment(model=MODEL), tmp_path, sources=(tiny.Squares(0), tiny.Squares(3)))
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=(tiny.Squares(0), tiny.Squares(3)))
     assert_says(error, "no usable image", "data.train_annotations")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_data_without_an_object_are_an_error_before_anything_is_made(run_training, tmp_path):
+    source = tiny.Squares(8)
+    source.object_counts = [0] * 8
+    with pytest.raises(DataError) as error:
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=(source, tiny.Squares(3)))
+    assert_says(error, "none of its 8 images has an object", "set data.drop_empty to False")
+    assert not (tmp_path / "run").exists()
