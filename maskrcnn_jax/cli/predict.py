@@ -27,7 +27,7 @@ class PredictCommand:
     out: Path
     """Folder for the pictures and predictions.json; made if missing."""
     score_threshold: float = 0.5
-    """Detections below it are not drawn; predictions.json holds all of them."""
+    """Detections below it are not drawn. predictions.json holds them too: all that the model returns."""
     batch_size: int = 1
     """Images in one call of the model."""
 
@@ -35,6 +35,8 @@ class PredictCommand:
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     command = tyro.cli(PredictCommand, prog="maskrcnn predict", args=list(arguments))
+    if not 0 <= command.score_threshold <= 1:
+        raise UserError(f"--score-threshold must lie between 0 and 1; got {command.score_threshold}")
     names = output_names(command.images, command.out)
     predictor = inference.load(command.checkpoint, batch_size=command.batch_size)
     command.out.mkdir(parents=True, exist_ok=True)
@@ -58,7 +60,7 @@ def output_names(images: Sequence[Path], out: Path) -> dict[Path, str]:
 
     Raises:
       UserError: two images would write the same file, a file that would be written exists (an image itself, or earlier
-        predictions), or there is no image.
+        predictions), `out` is a file, an image is missing or is a folder, or there is none.
     """
     if not images:
         raise UserError("no images; name at least one image file after the checkpoint")
@@ -68,6 +70,12 @@ def output_names(images: Sequence[Path], out: Path) -> dict[Path, str]:
         if name in names.values():
             raise UserError(f"{path}: its picture would overwrite that of another image called {path.stem}; predict them into two folders")
         names[path] = name
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; name the image files in it, for example {path}/*.png")
+        if not path.exists():
+            raise UserError(f"{path}: no such image file; correct the path")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; give a folder by --out")
     for name in (*names.values(), PREDICTIONS):
         if (out / name).exists():
             raise UserError(f"{out / name}: exists already and would be overwritten; give another folder by --out")

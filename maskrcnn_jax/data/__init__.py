@@ -2,7 +2,7 @@
 
 from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
-from maskrcnn_jax.data.check import check_example
+from maskrcnn_jax.data.check import check_example, check_image
 from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.data.decode import read_image
 from maskrcnn_jax.data.loader import batches
@@ -22,6 +22,7 @@ __all__ = [
     "batches",
     "canvas_for",
     "check_example",
+    "check_image",
     "crop_mask",
     "drop_vanished",
     "fingerprint",

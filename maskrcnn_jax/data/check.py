@@ -1,4 +1,4 @@
-"""Whether an example is what `structs.Example` says: sources are written by users."""
+"""Whether images and examples are what `structs.Example` says: users make them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,13 +21,19 @@ def check_example(example: Example, classes: int) -> None:
         raise DataError(f"image id {example.image_id!r}: {fault}")
 
 
+def check_image(image: Any, name: str) -> None:
+    """Raise DataError, which begins with `name`, unless `image` is uint8[height, width, 3] and not empty."""
+    if not _is_rgb(image):
+        raise DataError(f"{name}: {_image_fault(image)}")
+
+
 def _faults(example: Example, classes: int) -> Iterator[str]:
     """What is wrong, one by one; each check relies on those before it."""
     image, masks, boxes, labels = example.image, example.masks, example.boxes, example.labels
     if not np.issubdtype(type(example.image_id), np.integer):
         yield "the image id is no integer; number the images"
-    if not (_is(image, np.uint8, 3) and image.shape[2] == 3 and image.size):
-        yield f"image is {_form(image)}; give uint8[height, width, 3], RGB"
+    if not _is_rgb(image):
+        yield _image_fault(image)
     if not _is(labels, np.integer, 1):
         yield f"labels are {_form(labels)}; give int32[n], one an object"
     n, size = len(labels), image.shape[:2]
@@ -45,6 +51,14 @@ def _faults(example: Example, classes: int) -> Iterator[str]:
         yield "a box ends before it begins; give (x0, y0, x1, y1), not (x, y, width, height)"
     if n and not 1 <= labels.min() <= labels.max() <= classes:
         yield f"labels are {labels.min()} ... {labels.max()} of {classes} categories; give the position in `categories` plus one"
+
+
+def _is_rgb(image: Any) -> bool:
+    return _is(image, np.uint8, 3) and image.shape[2] == 3 and image.size > 0
+
+
+def _image_fault(image: Any) -> str:
+    return f"image is {_form(image)}; give uint8[height, width, 3], RGB"
 
 
 def _is(value: Any, kind: Any, ndim: int) -> bool:

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float
 from pycocotools import mask as mask_utils
 
 from maskrcnn_jax import ops
 from maskrcnn_jax.config import ConfigError, PasteConfig
-from maskrcnn_jax.data import Size, canvas_for, resize_image, resized_size
+from maskrcnn_jax.data import Size, canvas_for, check_image, resize_image, resized_size
 from maskrcnn_jax.models import DATA_AXIS, Model, Variables
 from maskrcnn_jax.structs import Category, Detections, Result
 
@@ -56,12 +56,14 @@ class Predictor:
         self.variables = jax.device_put(variables, NamedSharding(model.mesh, PartitionSpec()))
         self._predict = jax.jit(model.predict)
 
-    def __call__(self, images: Sequence[UInt8[np.ndarray, "_h _w 3"]]) -> list[Result]:
-        """Results of `images`, RGB of any sizes, in the same order.
+    def __call__(self, images: Sequence[Any] | np.ndarray) -> list[Result]:
+        """Results of `images`, each uint8[height, width, 3], RGB of any size, in the same order.
 
         Raises:
-          DataError: an image fits no canvas of the model's config.
+          DataError: an image is something else, or fits no canvas of the model's config.
         """
+        for i, image in enumerate(images):
+            check_image(image, f"image {i} of the list")
         config = self.model.config.input
         sizes = [resized_size((image.shape[0], image.shape[1]), config.min_side, config.max_side) for image in images]
         groups: dict[Size, list[int]] = defaultdict(list)

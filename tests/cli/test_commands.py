@@ -136,6 +136,7 @@ def refused(arguments, capsys):
 
 
 def test_two_images_of_one_name_are_refused(trained, images, tmp_path, capsys):
+    images[0].with_suffix(".jpg").write_bytes(images[0].read_bytes())
     err = refused([trained, images[0], images[0].with_suffix(".jpg"), "--out", tmp_path / "found"], capsys)
     assert "rgb.jpg: its picture would overwrite that of another image called rgb; predict them into two folders" in err
     assert not (tmp_path / "found").exists()
@@ -173,13 +174,32 @@ def test_what_was_found_before_an_image_that_cannot_be_read_is_written(images, t
     assert {entry["image_id"] for entry in found["annotations"]} == {1, 2}
 
 
-@pytest.mark.parametrize(
-    ("content", "words"), [(None, ("no such image file", "restore it")), (b"no image", ("corrupt", "replace the file"))]
-)
-def test_an_image_that_cannot_be_read_is_an_error(content, words, trained, tmp_path, capsys):
+def test_an_image_that_cannot_be_read_is_an_error(trained, tmp_path, capsys):
     path = tmp_path / "bad.png"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(b"no image")
     err = refused([trained, path, "--out", tmp_path / "found"], capsys)
-    for word in (f"maskrcnn predict: {path}", *words):
+    for word in (f"maskrcnn predict: {path}", "corrupt", "replace the file"):
         assert word in err
+
+
+def test_what_is_no_image_file_is_refused_before_the_model_is_loaded(images, tmp_path, capsys):
+    missing, folder = tmp_path / "gone.png", tmp_path / "pictures"
+    folder.mkdir()
+    for path, fault in (
+        (missing, "no such image file; correct the path"),
+        (folder, f"is a folder; name the image files in it, for example {folder}/*.png"),
+    ):
+        err = refused(["no run", *images, path, "--out", tmp_path / "found"], capsys)
+        assert err == f"maskrcnn predict: {path}: {fault}\n"
+    assert not (tmp_path / "found").exists()
+
+
+def test_out_must_be_a_folder(images, capsys):
+    err = refused(["no run", images[0], "--out", images[1]], capsys)
+    assert err == f"maskrcnn predict: {images[1]}: is a file; give a folder by --out\n"
+
+
+@pytest.mark.parametrize("threshold", ["-0.1", "1.5", "nan"])
+def test_a_score_threshold_is_a_probability(threshold, images, tmp_path, capsys):
+    err = refused(["no run", images[0], "--out", tmp_path / "found", "--score-threshold", threshold], capsys)
+    assert "--score-threshold must lie between 0 and 1" in err

@@ -108,6 +108,7 @@ def test_a_missing_config_is_an_error_that_lists_the_packed_ones(command, capsys
 
 @pytest.mark.parametrize("arguments", [("predict", "runs/gone", "a.png", "--out", "found"), ("eval", "runs/gone")])
 def test_a_missing_checkpoint_is_an_error(arguments, capsys, tmp_path):
+    (tmp_path / "a.png").touch()
     code, _, err = ends(arguments, capsys)
     assert code == 1
     assert f"maskrcnn {arguments[0]}: {tmp_path / 'runs' / 'gone'}: no such folder; give a run folder" in err

@@ -146,3 +146,19 @@ def test_encoded_masks_are_the_pasted_ones(rng, kind, count):
     assert [mask["size"] for mask in encoded] == [[height, width]] * count
     for mask, expected in zip(encoded, np.asarray(pasted) >= 0.6, strict=True):
         assert np.array_equal(mask_utils.decode(mask), expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "form"),
+    [
+        ([np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.float32)], "image 1 of the list: image is float32[64, 64, 3]"),
+        ([np.zeros((64, 64), np.uint8)], "image 0 of the list: image is uint8[64, 64]"),
+        ([np.zeros((3, 64, 64), np.uint8)], "image 0 of the list: image is uint8[3, 64, 64]"),
+        (np.zeros((64, 64, 3), np.uint8), "image 0 of the list: image is uint8[64, 3]"),  # the list was forgotten
+        (["a.png"], "image 0 of the list: image is str"),
+    ],
+)
+def test_what_is_no_rgb_image_is_refused(images, form):
+    with pytest.raises(DataError) as caught:
+        predictor_of(tiny.stand_in(CONFIG))(images)
+    assert str(caught.value) == f"{form}; give uint8[height, width, 3], RGB"
