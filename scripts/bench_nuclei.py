@@ -14,7 +14,6 @@ import jax
 import tyro
 
 from maskrcnn_jax import load_experiment, train
-from maskrcnn_jax.cli.memory import keep_freed_memory
 
 LAST = 20  # steps that the mean losses are over
 TARGET = 0.446 - 0.02  # mask AP: torchvision's with the same recipe and one seed, and what ours may fall short of it
@@ -52,7 +51,6 @@ def run(command: Command, seed: int) -> dict[str, float]:
 def main() -> None:
     """Run every seed, then print the table."""
     command = tyro.cli(Command)
-    keep_freed_memory()
     rows = {seed: run(command, seed) for seed in command.seeds}
     print(f"\n{platform.processor() or platform.machine()}, {jax.devices()}, jax {jax.__version__}\n")
     names = list(next(iter(rows.values())))

@@ -14,7 +14,6 @@ from typing import Any
 import tyro
 
 from maskrcnn_jax import train
-from maskrcnn_jax.cli.memory import keep_freed_memory
 from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import (
     AnchorConfig,
@@ -94,7 +93,6 @@ def experiment(annotations: Path, images: Path, weights: str) -> ExperimentConfi
 def main() -> None:
     """Choose the images, train, and hold the result against the target."""
     command = tyro.cli(Command)
-    keep_freed_memory()
     start = time.perf_counter()
     dataset = two_images(json.loads((command.data / "instances_val.json").read_text()))
     command.out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import maskrcnn_jax
 from maskrcnn_jax.cli import evaluate, predict, train
-from maskrcnn_jax.cli.memory import keep_freed_memory
 from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn COMMAND ...
@@ -35,7 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(command: str, arguments: list[str]) -> None:
-    keep_freed_memory()
     try:
         COMMANDS[command](arguments)
     except (UserError, OSError) as error:
