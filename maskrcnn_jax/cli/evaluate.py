@@ -11,7 +11,7 @@ from maskrcnn_jax import checkpoint, evaluation, models, training
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import ExperimentConfig, load_experiment
-from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data import DataError, open_source
 from maskrcnn_jax.inference import Predictor
 
 USAGE = """usage: maskrcnn eval CHECKPOINT_OR_CONFIG [--out DIR] [--FIELD VALUE ...]
@@ -36,14 +36,18 @@ def main(arguments: Sequence[str]) -> None:
     stored = checkpoint.load(name) if is_folder else None
     command = parse(EvalCommand, stored.config if stored else load_experiment(name), rest, prog=f"maskrcnn eval {name}")
     config = experiment_of(command)
-    source = open_source(config.data, "val")
-    training.check_classes(config, source)
+    try:
+        source = open_source(config.data, "val")
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     model = models.build(config.model)
     if stored:
         training.check_variables(model, stored.variables, name)
-        training.check_names(stored.categories, source)
+    else:
+        training.check_classes(config, source)
     variables = stored.variables if stored else training.initial_variables(model, config.train)
-    predictor = Predictor(model, variables, source.categories, batch_size=config.eval.batch_size)
+    categories = stored.categories if stored else source.categories
+    predictor = Predictor(model, variables, categories, batch_size=config.eval.batch_size)
     console = Console()
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(source))

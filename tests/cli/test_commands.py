@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from maskrcnn_jax import checkpoint, inference
+from maskrcnn_jax import checkpoint, inference, load_experiment, models, train
 from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.data.shapes import CATEGORIES
@@ -66,8 +66,11 @@ def test_eval_of_a_checkpoint_on_data_with_other_classes_is_an_error(trained, sh
         main(["eval", str(trained), "--data.kind", "coco", *paths])
     assert end.value.code == 1
     err = capsys.readouterr().err
-    assert "model.num_classes is 4, but the data have 1 categories" in err
-    assert "to evaluate a checkpoint, give data with the categories it was trained on" in err
+    fault = "1 categories (nucleus), but the model has 4 (circle, square, triangle, star)"
+    assert f"maskrcnn eval: {nuclei / 'instances_val.json'}: {fault}; measure the model on data with" in err
+    assert "--data.val-annotations PATH --data.val-images PATH" in err
+    assert "num_classes" not in err
+    assert "train" not in err.replace("it was trained on", "")
 
 
 def test_eval_of_a_checkpoint_with_a_field_that_changes_shapes_is_an_error(trained, capsys):
@@ -84,7 +87,53 @@ def test_eval_of_a_checkpoint_on_data_of_other_names_is_an_error(trained, capsys
     with pytest.raises(SystemExit) as end:
         main(["eval", str(trained)])
     assert end.value.code == 1
-    assert "label 1 of the model is 'circle', but 'square' in the data" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "maskrcnn eval: ShapesSource: label 1 is 'square', but the model's is 'circle'; measure the model on data with" in err
+    assert "in the same order of ids" in err
+
+
+@pytest.fixture(scope="module")
+def own_run(tmp_path_factory):
+    """A run of sources given in Python, and the config file it was made with, whose own data would be shapes."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own.py").write_text(
+        "from dataclasses import replace\nfrom tests import tiny\n\n"
+        "def get_config():\n    return tiny.experiment(model=replace(tiny.MODEL, num_classes=2), steps=2)\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", tiny.stand_in)
+        train(load_experiment(str(folder / "own.py")), folder / "run", sources=(tiny.Squares(4), tiny.Squares(3)))
+    return folder
+
+
+def test_eval_of_a_run_on_sources_of_python_is_an_error_that_names_run_and_way(own_run, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["eval", str(own_run / "run")])
+    assert end.value.code == 1
+    err = capsys.readouterr().err
+    assert f"maskrcnn eval: {own_run / 'run'}: data.kind is `own`: the sources are given in Python" in err
+    assert "maskrcnn_jax.validate(maskrcnn_jax.load(run_dir), source, config) to evaluate" in err
+    assert "set --data.kind coco" in err
+
+
+def test_resuming_a_run_on_sources_of_python_by_the_command_is_an_error_that_names_run_and_way(own_run, capsys):
+    before = (own_run / "run" / "manifest.json").read_text()
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(own_run / "own.py"), "--run-dir", str(own_run / "run"), "--resume"])
+    assert end.value.code == 1
+    err = capsys.readouterr().err
+    assert f"maskrcnn train: {own_run / 'run'}: this run's sources were given in Python; resume it there" in err
+    assert f"maskrcnn_jax.train(config, {str(own_run / 'run')!r}, sources=(train, val), resume=True)" in err
+    assert (own_run / "run" / "manifest.json").read_text() == before
+
+
+def test_training_on_sources_of_python_by_the_command_is_an_error_that_names_the_way(tiny_config, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(tiny_config), "--run-dir", str(tmp_path / "run"), "--data.kind", "own"])
+    assert end.value.code == 1
+    assert "maskrcnn train: data.kind is `own`" in (err := capsys.readouterr().err)
+    assert "maskrcnn_jax.train(config, run_dir, sources=(train, val))" in err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture

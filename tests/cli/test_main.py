@@ -119,7 +119,7 @@ def test_a_missing_checkpoint_is_an_error(arguments, capsys, tmp_path):
 def test_a_missing_data_path_is_an_error_that_names_the_field(command, capsys, tmp_path):
     code, _, err = ends([command, "nuclei", "--data.val-annotations", "gone.json"], capsys)
     assert code == 1
-    assert f"maskrcnn {command}: data.val_annotations: gone.json does not exist" in err
+    assert f"maskrcnn {command}: {'nuclei: ' if command == 'eval' else ''}data.val_annotations: gone.json does not exist" in err
     assert list(tmp_path.iterdir()) == []
 
 
