@@ -174,7 +174,8 @@ def test_predict_writes_pictures_and_one_json(batch_size, trained, images, tmp_p
         drawn, original = cv2.imread(str(out / name)), cv2.imread(str(image))
         assert drawn.shape[:2] >= original.shape[:2]
         assert drawn.shape != original.shape or not np.array_equal(drawn, original)
-    assert f"{len(found['annotations'])} detections in 2 images" in capsys.readouterr().out
+    count = len(found["annotations"])
+    assert f"{count} detections in 2 images, {count} drawn (score 0.0 and above): {out}\n" in capsys.readouterr().out
 
 
 def refused(arguments, capsys):
@@ -211,32 +212,89 @@ def test_earlier_predictions_are_not_overwritten(trained, images, tmp_path, caps
     assert not (tmp_path / "rgb.png").exists()
 
 
-def test_what_was_found_before_an_image_that_cannot_be_read_is_written(images, tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def instant(monkeypatch):
+    """A model in no time for the checkpoint: it finds what is bright, here all but black pictures, with a score under 0.9."""
     model = tiny.stand_in(tiny.MODEL)
-    predictor = Predictor(model, model.init(jax.random.key(0)), CATEGORIES)
-    monkeypatch.setattr(inference, "load", lambda path, *, batch_size: predictor)
-    (tmp_path / "bad.png").write_bytes(b"no image")
-    err = refused(["run", *images, tmp_path / "bad.png", "--out", tmp_path / "found"], capsys)
-    assert "bad.png: corrupt" in err
+    variables = model.init(jax.random.key(0))
+    variables["params"]["head"]["layer"]["kernel"] = np.float32([1, 0, 0])
+    monkeypatch.setattr(inference, "load", lambda path, *, batch_size: Predictor(model, variables, CATEGORIES, batch_size=batch_size))
+
+
+@pytest.mark.usefixtures("instant")
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_images_that_cannot_be_read_are_named_at_the_end_and_the_others_are_done(batch_size, images, tmp_path, capsys):
+    """A mended file can be predicted as the message says."""
+    bad = [tmp_path / "bad.png", tmp_path / "worse.png"]
+    for path in bad:
+        path.write_bytes(b"no image")
+    given = [bad[0], images[0], bad[1], images[1]]
+    with pytest.raises(SystemExit) as end:
+        main(["predict", "run", *map(str, given), "--out", str(tmp_path / "found"), "--batch-size", str(batch_size)])
+    assert end.value.code == 1
+    printed = capsys.readouterr()
+    assert "maskrcnn predict: 2 of 4 images could not be read; all else is done. Predict these again once mended, into" in printed.err
+    assert "another folder by --out:\n" in printed.err
+    for path in bad:
+        assert f"\n  {path}: corrupt, truncated or not an image" in printed.err
+    assert printed.err.count("replace the file, or leave the image out") == 2
+    assert f"in 2 images, 2 drawn (score 0.5 and above): {tmp_path / 'found'}" in printed.out
     found = json.loads((tmp_path / "found" / "predictions.json").read_text())
     assert [image["file_name"] for image in found["images"]] == [str(image) for image in images]
     assert {entry["image_id"] for entry in found["annotations"]} == {1, 2}
 
 
-def test_an_image_that_cannot_be_read_is_an_error(trained, tmp_path, capsys):
+@pytest.mark.usefixtures("instant")
+def test_where_no_image_can_be_read_the_same_command_works_once_they_are_mended(images, tmp_path, capsys):
     path = tmp_path / "bad.png"
     path.write_bytes(b"no image")
-    err = refused([trained, path, "--out", tmp_path / "found"], capsys)
-    for word in (f"maskrcnn predict: {path}", "corrupt", "replace the file"):
-        assert word in err
+    err = refused(["run", path, "--out", tmp_path / "found"], capsys)
+    assert "maskrcnn predict: 1 of 1 image could not be read" in err
+    assert f"{path}: corrupt" in err
+    path.write_bytes(images[0].read_bytes())
+    main(["predict", "run", str(path), "--out", str(tmp_path / "found")])
+    assert (tmp_path / "found" / "predictions.json").is_file()
 
+
+@pytest.mark.usefixtures("instant")
+@pytest.mark.parametrize(("threshold", "says"), [("0.5", "1 drawn (score 0.5 and above)"), ("0.9", "0 drawn (score 0.9 and above)")])
+def test_what_is_drawn_is_counted_apart(threshold, says, images, tmp_path, capsys):
+    main(["predict", "run", str(images[0]), "--out", str(tmp_path / "found"), "--score-threshold", threshold])
+    assert f"1 detection in 1 image, {says}: {tmp_path / 'found'}\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("instant")
+def test_what_was_found_before_the_command_is_stopped_is_written(images, tmp_path, monkeypatch):
+    def stopped(path):
+        if path == images[1]:
+            raise KeyboardInterrupt
+        return np.zeros((64, 64, 3), np.uint8)
+
+    monkeypatch.setattr("maskrcnn_jax.cli.predict.read_image", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        main(["predict", "run", *map(str, images), "--out", str(tmp_path / "found")])
+    found = json.loads((tmp_path / "found" / "predictions.json").read_text())
+    assert [image["file_name"] for image in found["images"]] == [str(images[0])]
+
+
+@pytest.mark.usefixtures("instant")
+def test_a_folder_stands_for_the_image_files_in_it(images, tmp_path):
+    (images[0].parent / "notes.txt").write_text("no image")
+    main(["predict", "run", str(images[0].parent), "--out", str(tmp_path / "found")])
+    found = json.loads((tmp_path / "found" / "predictions.json").read_text())
+    assert [image["file_name"] for image in found["images"]] == [str(images[1]), str(images[0])]
+
+    assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["grey.png", "predictions.json", "rgb.png"]
+    bad[0].write_bytes(images[0].read_bytes())
+    main(["predict", "run", str(bad[0]), "--out", str(tmp_path / "mended")])
+    assert sorted(path.name for path in (tmp_path / "mended").iterdir()) == ["bad.png", "predictions.json"]
 
 def test_what_is_no_image_file_is_refused_before_the_model_is_loaded(images, tmp_path, capsys):
     missing, folder = tmp_path / "gone.png", tmp_path / "pictures"
     folder.mkdir()
     for path, fault in (
         (missing, "no such image file; correct the path"),
-        (folder, f"is a folder; name the image files in it, for example {folder}/*.png"),
+        (folder, "no image file in this folder; name image files, or the folder that holds them"),
     ):
         err = refused(["no run", *images, path, "--out", tmp_path / "found"], capsys)
         assert err == f"maskrcnn predict: {path}: {fault}\n"
