@@ -34,5 +34,8 @@ def _path(config: DataConfig, name: str) -> str:
     if not path:
         raise DataError(f"data.{name} is empty; set it, for example by {flag}")
     if not Path(path).exists():
-        raise DataError(f"data.{name}: {path} does not exist; correct it, for example by {flag}")
+        raise DataError(
+            f"data.{name}: {path} does not exist; get the data and give their place by {flag} "
+            "(`maskrcnn train CONFIG --help` says what data a packed config needs)"
+        )
     return path

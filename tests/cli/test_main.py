@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,25 @@ def test_the_help_of_a_config_says_what_each_field_means(capsys):
     for flag, meaning in (("--optimizer.learning-rate", "Peak learning rate."), ("--resume", "Go on from the latest checkpoint")):
         assert flag in out
         assert meaning in out
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_the_help_of_a_config_says_what_data_it_needs(command, capsys):
+    code, out, _ = ends([command, "nuclei", "--help"], capsys)
+    assert code == 0
+    assert "2018 Data Science Bowl" in out
+    assert "instances_train.json" in out
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_usage_shows_the_flags_that_are_used_most(command, capsys):
+    code, out, _ = ends([command, "--help"], capsys)
+    assert code == 0
+    assert f"`maskrcnn {command} CONFIG --help`" in out
+    shown = set(re.findall(r"--[a-z.-]+", out)) - {"--help"}
+    assert {"--data.val-annotations", "--data.val-images"} < shown
+    _, every, _ = ends([command, "shapes", "--help"], capsys)
+    assert shown <= set(re.findall(r"--[a-z.-]+", every))
 
 
 @pytest.mark.parametrize(
