@@ -31,7 +31,7 @@ def backbone_from_torchvision(arrays: Arrays, variables: Variables) -> Variables
     }
     names = {path: torchvision_name(path[1:]) for path in wanted}
     unused = {name for name in arrays if name not in CLASSIFIER and not name.endswith("num_batches_tracked")} - set(names.values())
-    problems = [f"missing {name}" for name in names.values() if name not in arrays] + [f"unexpected {name}" for name in sorted(unused)]
+    problems = [f"unexpected {name}" for name in sorted(unused)] + [f"missing {name}" for name in names.values() if name not in arrays]
     found = {path: to_layout(arrays[name], wanted[path].ndim) for path, name in names.items() if name in arrays}
     problems += [
         f"{names[path]} is {arrays[names[path]].shape}, which gives {value.shape}; the model has {wanted[path].shape}"
