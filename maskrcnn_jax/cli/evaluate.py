@@ -10,15 +10,19 @@ from rich.progress import Progress
 from maskrcnn_jax import checkpoint, evaluation, models, training
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
-from maskrcnn_jax.config import ExperimentConfig, load_experiment
-from maskrcnn_jax.data import open_source
+from maskrcnn_jax.config import ExperimentConfig, describe_experiment, load_experiment
+from maskrcnn_jax.data import DataError, open_source
 from maskrcnn_jax.inference import Predictor
 
 USAGE = """usage: maskrcnn eval CHECKPOINT_OR_CONFIG [--out DIR] [--FIELD VALUE ...]
 
 CHECKPOINT is a run folder (its best checkpoint is taken) or the folder of one checkpoint, and is measured on the validation
 data of its own config. With the name of a config instead, the model is the one that training would start from.
-`maskrcnn eval CHECKPOINT --help` lists every field."""
+`maskrcnn eval CHECKPOINT --help` and `maskrcnn eval CONFIG --help` list every field. Used most:
+
+  --out DIR                          write detections.json, COCO's results format
+  --data.val-annotations JSON --data.val-images DIR
+  --eval.batch-size N --eval.max-images N --model.detect.score-threshold SCORE"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +38,21 @@ def main(arguments: Sequence[str]) -> None:
     name, rest = first_argument(arguments, USAGE)
     is_folder = Path(name).is_dir() or (len(Path(name).parts) > 1 and not name.endswith(".py"))
     stored = checkpoint.load(name) if is_folder else None
-    command = parse(EvalCommand, stored.config if stored else load_experiment(name), rest, prog=f"maskrcnn eval {name}")
+    defaults, about = (stored.config, "") if stored else (load_experiment(name), describe_experiment(name))
+    command = parse(EvalCommand, defaults, rest, prog=f"maskrcnn eval {name}", about=about)
     config = experiment_of(command)
-    source = open_source(config.data, "val")
-    training.check_classes(config, source)
+    try:
+        source = open_source(config.data, "val")
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     model = models.build(config.model)
     if stored:
         training.check_variables(model, stored.variables, name)
-        training.check_names(stored.categories, source)
+    else:
+        training.check_classes(config, source)
     variables = stored.variables if stored else training.initial_variables(model, config.train)
-    predictor = Predictor(model, variables, source.categories, batch_size=config.eval.batch_size)
+    categories = stored.categories if stored else source.categories
+    predictor = Predictor(model, variables, categories, batch_size=config.eval.batch_size)
     console = Console()
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(source))

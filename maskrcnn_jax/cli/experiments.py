@@ -12,7 +12,7 @@ from maskrcnn_jax.config import ExperimentConfig
 T = TypeVar("T", bound=ExperimentConfig)
 
 
-def parse(command: type[T], defaults: ExperimentConfig, arguments: Sequence[str], *, prog: str) -> T:
+def parse(command: type[T], defaults: ExperimentConfig, arguments: Sequence[str], *, prog: str, about: str = "") -> T:
     """`command`, an ExperimentConfig with fields of its own that have defaults, from `arguments`; fields not named keep `defaults`.
 
     An unknown or ill-typed field ends the program with a message that names it.
@@ -22,8 +22,10 @@ def parse(command: type[T], defaults: ExperimentConfig, arguments: Sequence[str]
       defaults: the experiment.
       arguments: of the command line, after the experiment's name.
       prog: what help calls the command.
+      about: what help says of the experiment.
     """
-    return tyro.cli(command, prog=prog, args=list(arguments), default=command(**_fields(defaults)), description=command.__doc__)
+    description = f"{command.__doc__}\n\n{about}"
+    return tyro.cli(command, prog=prog, args=list(arguments), default=command(**_fields(defaults)), description=description)
 
 
 def experiment_of(command: ExperimentConfig) -> ExperimentConfig:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 from rich.progress import track
 
 from maskrcnn_jax import evaluation, inference, visualize
-from maskrcnn_jax.data import read_image
+from maskrcnn_jax.data import DataError, image_files, read_image
 from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.structs import Result
 
@@ -23,7 +24,7 @@ class PredictCommand:
     checkpoint: tyro.conf.Positional[Path]
     """Run folder (its best checkpoint is taken) or folder of one checkpoint."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Image files."""
+    """Image files, or folders of them."""
     out: Path
     """Folder for the pictures and predictions.json; made if missing."""
     score_threshold: float = 0.5
@@ -37,22 +38,62 @@ def main(arguments: Sequence[str]) -> None:
     command = tyro.cli(PredictCommand, prog="maskrcnn predict", args=list(arguments))
     if not 0 <= command.score_threshold <= 1:
         raise UserError(f"--score-threshold must lie between 0 and 1; got {command.score_threshold}")
-    names = output_names(command.images, command.out)
+    images = named_images(command.images)
+    names = output_names(images, command.out)
     predictor = inference.load(command.checkpoint, batch_size=command.batch_size)
     command.out.mkdir(parents=True, exist_ok=True)
-    results: list[Result] = []
+    results: dict[Path, Result] = {}
+    faults: list[str] = []
     try:
-        for start in track(range(0, len(command.images), command.batch_size), "predicting"):
-            paths = command.images[start : start + command.batch_size]
-            pictures = [read_image(path) for path in paths]
-            for path, image, result in zip(paths, pictures, predictor(pictures), strict=True):
+        for start in track(range(0, len(images), command.batch_size), "predicting"):
+            pictures = _readable(images[start : start + command.batch_size], faults)
+            for (path, image), result in zip(pictures.items(), predictor(list(pictures.values())), strict=True):
                 drawn = visualize.draw(image, result, predictor.categories, score_threshold=command.score_threshold)
                 visualize.save(command.out / names[path], drawn)
-                results.append(result)
-    finally:  # an image that cannot be read ends the command, but not what was found before it
+                results[path] = result
+    finally:  # whatever ends the command early, what was found before it is kept
         if results:
-            evaluation.write_predictions(command.out / PREDICTIONS, command.images[: len(results)], results, predictor.categories)
-    print(f"{sum(len(result.scores) for result in results)} detections in {len(command.images)} images: {command.out}")
+            evaluation.write_predictions(command.out / PREDICTIONS, list(results), list(results.values()), predictor.categories)
+    scores = [score for result in results.values() for score in result.scores]
+    print(
+        f"{_count(len(scores), 'detection')} in {_count(len(results), 'image')}, "
+        f"{sum(score >= command.score_threshold for score in scores)} drawn (score {command.score_threshold} and above): {command.out}"
+    )
+    if faults:
+        raise UserError(
+            f"{len(faults)} of {_count(len(images), 'image')} could not be read; all else is done. "
+            "Predict these again once mended, into another folder by --out:\n  " + "\n  ".join(faults)
+        )
+
+
+def named_images(paths: Sequence[Path]) -> list[Path]:
+    """The images to predict: `paths`, and in place of a folder the image files in it.
+
+    Raises:
+      UserError: a folder without an image file.
+    """
+    images: list[Path] = []
+    for path in paths:
+        files = image_files(path) if path.is_dir() else [path]
+        if not files:
+            raise UserError(f"{path}: no image file in this folder; name image files, or the folder that holds them")
+        images += files
+    return images
+
+
+def _readable(paths: Sequence[Path], faults: list[str]) -> dict[Path, np.ndarray]:
+    """Those of the images that can be read; of the others `faults` gets a line each."""
+    pictures = {}
+    for path in paths:
+        try:
+            pictures[path] = read_image(path)
+        except DataError as error:
+            faults.append(str(error))
+    return pictures
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def output_names(images: Sequence[Path], out: Path) -> dict[Path, str]:
@@ -60,7 +101,7 @@ def output_names(images: Sequence[Path], out: Path) -> dict[Path, str]:
 
     Raises:
       UserError: two images would write the same file, a file that would be written exists (an image itself, or earlier
-        predictions), `out` is a file, an image is missing or is a folder, or there is none.
+        predictions), `out` is a file, an image is missing, or there is none.
     """
     if not images:
         raise UserError("no images; name at least one image file after the checkpoint")
@@ -70,8 +111,6 @@ def output_names(images: Sequence[Path], out: Path) -> dict[Path, str]:
         if name in names.values():
             raise UserError(f"{path}: its picture would overwrite that of another image called {path.stem}; predict them into two folders")
         names[path] = name
-        if path.is_dir():
-            raise UserError(f"{path}: is a folder; name the image files in it, for example {path}/*.png")
         if not path.exists():
             raise UserError(f"{path}: no such image file; correct the path")
     if out.exists() and not out.is_dir():

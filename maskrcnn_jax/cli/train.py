@@ -7,12 +7,21 @@ from pathlib import Path
 from maskrcnn_jax import training
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
-from maskrcnn_jax.config import ExperimentConfig, load_experiment
+from maskrcnn_jax.config import ExperimentConfig, describe_experiment, load_experiment
+from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn train CONFIG [--run-dir DIR] [--resume] [--dry-run] [--FIELD VALUE ...]
 
 CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or the path of a Python file.
-`maskrcnn train CONFIG --help` lists every field."""
+`maskrcnn train CONFIG --help` says what data it needs and lists every field. Used most:
+
+  --run-dir DIR                      where everything is written; by default runs/ and the config's name
+  --resume                           go on from the latest checkpoint in the run folder
+  --dry-run                          print parameters, memory and time; write nothing
+  --train.weights FILE_OR_RUN        start from ImageNet weights (.npz) or another run
+  --train.steps N --train.batch-size N --optimizer.learning-rate RATE
+  --model.num-classes N --data.train-annotations JSON --data.train-images DIR
+  --data.val-annotations JSON --data.val-images DIR"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +39,9 @@ class TrainCommand(ExperimentConfig):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
-    command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}")
+    command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}", about=describe_experiment(name))
+    if command.dry_run and command.resume:
+        raise UserError("--dry-run begins no run and resumes none; leave out --resume to see what the whole run takes")
     if command.dry_run:
         training.dry_run(experiment_of(command))
     else:

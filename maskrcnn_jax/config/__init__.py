@@ -20,7 +20,7 @@ from maskrcnn_jax.config.model import (
     RpnHeadConfig,
 )
 from maskrcnn_jax.config.norm import Norm, norm_groups
-from maskrcnn_jax.config.packed import load_experiment
+from maskrcnn_jax.config.packed import describe_experiment, load_experiment
 
 __all__ = [
     "AnchorConfig",
@@ -44,6 +44,7 @@ __all__ = [
     "ProposeConfig",
     "RpnHeadConfig",
     "TrainConfig",
+    "describe_experiment",
     "from_dict",
     "load_experiment",
     "norm_groups",

@@ -11,8 +11,8 @@ from maskrcnn_jax.config.model import ModelConfig
 class DataConfig:
     """Where examples come from and how batches are made of them."""
 
-    kind: Literal["coco", "shapes"] = "coco"
-    """coco: JSON files in COCO's format. shapes: procedural pictures, made on the fly."""
+    kind: Literal["coco", "shapes", "own"] = "coco"
+    """coco: JSON files in COCO's format. shapes: procedural pictures, made on the fly. own: sources given in Python."""
     train_annotations: str = ""
     """COCO JSON of the training images (kind coco)."""
     train_images: str = ""

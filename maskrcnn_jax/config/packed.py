@@ -1,5 +1,6 @@
 """Experiments as Python files: those packed with the package, and the user's own."""
 
+import ast
 import runpy
 from pathlib import Path
 
@@ -13,15 +14,25 @@ def load_experiment(name: str) -> ExperimentConfig:
     Raises:
       ConfigError: there is no such file, or it has no `get_config()` that returns an ExperimentConfig.
     """
-    path = Path(name) if name.endswith(".py") else _folder() / f"{name}.py"
-    if not path.is_file():
-        packed = ", ".join(sorted(file.stem for file in _folder().glob("*.py")))
-        raise ConfigError(f"{name}: no such config; give the path of a .py file, or one of {packed}")
+    path = _file(name)
     get_config = runpy.run_path(str(path)).get("get_config")
     config = get_config() if get_config else None
     if not isinstance(config, ExperimentConfig):
         raise ConfigError(f"{path}: needs a function get_config() that returns an ExperimentConfig")
     return config
+
+
+def describe_experiment(name: str) -> str:
+    """The docstring of a packed experiment, by name, or of a Python file, by path: what data it needs, time, AP reached."""
+    return ast.get_docstring(ast.parse(_file(name).read_text(encoding="utf-8"))) or ""
+
+
+def _file(name: str) -> Path:
+    path = Path(name) if name.endswith(".py") else _folder() / f"{name}.py"
+    if not path.is_file():
+        packed = ", ".join(sorted(file.stem for file in _folder().glob("*.py")))
+        raise ConfigError(f"{name}: no such config; give the path of a .py file, or one of {packed}")
+    return path
 
 
 def _folder() -> Path:

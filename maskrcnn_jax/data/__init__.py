@@ -4,7 +4,7 @@ from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
 from maskrcnn_jax.data.check import check_example, check_image
 from maskrcnn_jax.data.coco import CocoSource
-from maskrcnn_jax.data.decode import read_image
+from maskrcnn_jax.data.decode import image_files, read_image
 from maskrcnn_jax.data.loader import batches
 from maskrcnn_jax.data.opening import open_source
 from maskrcnn_jax.data.plan import Plan, train_min_sides
@@ -27,6 +27,7 @@ __all__ = [
     "drop_vanished",
     "fingerprint",
     "flip_horizontal",
+    "image_files",
     "make_batch",
     "nonempty_indices",
     "open_source",

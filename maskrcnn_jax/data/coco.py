@@ -1,6 +1,7 @@
 """COCO datasets as a source."""
 
 import logging
+import os
 import pickle
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from maskrcnn_jax.data.coco_json import CocoObject, read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap
 from maskrcnn_jax.data.decode import read_image
 from maskrcnn_jax.data.source import DataError
+from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.structs import Category, Example
 
 _log = logging.getLogger(__name__)
@@ -24,8 +26,9 @@ class CocoSource:
     says; annotations refer to an image of the file's width and height, which also decides about EXIF orientation. Boxes are the
     annotations' `bbox` clipped to the image, or the mask's own where there is none. An image without objects gives empty arrays.
 
-    Everything the JSON alone can tell is checked at construction, see `read_coco_json`; image files when they are read. An
-    object whose mask turns out to have no pixel (thinner than a pixel between two centres) is left out and a warning logged.
+    Everything the JSON alone can tell is checked at construction, see `read_coco_json`, and that every image file is there; what
+    the files hold, when they are read. An object whose mask turns out to have no pixel (thinner than a pixel between two centres)
+    is left out and a warning logged.
 
     Attributes:
       annotation_file: the COCO JSON.
@@ -37,10 +40,10 @@ class CocoSource:
     """
 
     def __init__(self, annotations: str | Path, images: str | Path) -> None:
-        """Read and check the JSON.
+        """Read and check the JSON, and look for the image files.
 
         Raises:
-          DataError: a missing file or folder, or what `read_coco_json` refuses.
+          DataError: a missing file or folder, missing image files, or what `read_coco_json` refuses.
         """
         self.annotation_file, self.image_folder = Path(annotations), Path(images)
         if not self.image_folder.is_dir():
@@ -51,6 +54,7 @@ class CocoSource:
         self.sizes: Int[np.ndarray, "n 2"] = np.array([image.size for image in table.images], np.int64)
         self.object_counts: Int[np.ndarray, "n"] = np.array([sum(not o.crowd for o in objects) for objects in table.objects])
         self._names = tuple(image.file_name for image in table.images)
+        self._require_files()
         # As bytes: a million Python objects would be copied to each worker one by one, and fill its memory by counting references.
         self._objects = tuple(pickle.dumps([tuple(o) for o in objects]) for objects in table.objects)
 
@@ -82,6 +86,20 @@ class CocoSource:
             crowd=np.array([found.crowd for found in objects], np.bool_),
         )
 
+    def _require_files(self) -> None:
+        """Raise DataError naming the image files that do not exist."""
+        paths = [self.image_folder / name for name in self._names]
+        # One listing a folder: a call a file takes minutes for COCO on a network. It is asked for those not listed, for file
+        # systems may know a name in other letters.
+        listed = {folder: _listing(folder) for folder in {path.parent for path in paths}}
+        missing = [i for i, path in enumerate(paths) if path.name not in listed[path.parent] and not path.exists()]
+        if missing:
+            names = first_few([f"{self._names[i]} (image id {self.image_ids[i]})" for i in missing])
+            raise DataError(
+                f"{self.annotation_file}: {len(missing)} of {len(paths)} image files are not in {self.image_folder}: {names}; "
+                "give the folder that file names are relative to, restore the files, or remove these images from the annotations"
+            )
+
     def _drawn(self, i: int, height: int, width: int) -> tuple[list[CocoObject], UInt8[np.ndarray, "n h w"]]:
         """The objects of image `i` whose mask has a pixel, and these masks."""
         objects = [CocoObject(*fields) for fields in pickle.loads(self._objects[i])]
@@ -94,6 +112,14 @@ class CocoSource:
             _log.warning("%s: image id %d: annotation ids %s cover no pixel, left out", self.annotation_file, self.image_ids[i], ids)
             return [objects[n] for n in kept], masks[kept]
         return objects, masks
+
+
+def _listing(folder: Path) -> set[str]:
+    """Names in a folder; none where it cannot be listed."""
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
 
 
 def _box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:

@@ -37,14 +37,20 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
             image.load()
             turned = _turned(image)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such image file; restore it, or remove the image from the annotations") from None
+        raise DataError(f"{path}: no such image file; restore it, or leave the image out") from None
     except PermissionError:
         raise DataError(f"{path}: this user may not read it; change the file's permissions") from None
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it with its annotations") from error
+        raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it (and its annotations)") from error
     except _UNREADABLE as error:
-        raise DataError(f"{path}: corrupt, truncated or not an image ({error}); replace the file, or remove the image") from error
+        raise DataError(f"{path}: corrupt, truncated or not an image ({error}); replace the file, or leave the image out") from error
     return _rgb(path, _of_size(path, image, turned, size))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The files of `folder`, not of folders in it, whose ending Pillow reads, in the order of their names."""
+    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
 
 
 def _turned(image: Image.Image) -> Image.Image:

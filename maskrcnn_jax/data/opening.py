@@ -15,8 +15,15 @@ def open_source(config: DataConfig, split: Literal["train", "val"]) -> Source:
     """The training or the validation source; files of the other are not looked at.
 
     Raises:
-      DataError: a path that is empty or does not exist, naming the field of `config`; whatever the source itself refuses.
+      DataError: a path that is empty or does not exist, naming the field of `config`; kind `own`, whose sources only the user
+        has; whatever the source itself refuses.
     """
+    if config.kind == "own":
+        raise DataError(
+            "data.kind is `own`: the sources are given in Python, to maskrcnn_jax.train(config, run_dir, sources=(train, val)) with "
+            "resume=True to go on, and to maskrcnn_jax.validate(maskrcnn_jax.load(run_dir), source, config) to evaluate; "
+            "for COCO files set --data.kind coco and their paths"
+        )
     if config.kind == "shapes":
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
     return CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"))
@@ -27,5 +34,8 @@ def _path(config: DataConfig, name: str) -> str:
     if not path:
         raise DataError(f"data.{name} is empty; set it, for example by {flag}")
     if not Path(path).exists():
-        raise DataError(f"data.{name}: {path} does not exist; correct it, for example by {flag}")
+        raise DataError(
+            f"data.{name}: {path} does not exist; get the data and give their place by {flag} "
+            "(`maskrcnn train CONFIG --help` says what data a packed config needs)"
+        )
     return path

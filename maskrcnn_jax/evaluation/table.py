@@ -1,5 +1,6 @@
 """Metrics -> a table of classes and lines of totals, for people."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -19,22 +20,29 @@ def class_table(ground_truth: dict[str, Any], metrics: Mapping[str, Metrics]) ->
       metrics: as `evaluate` returns them.
 
     Returns:
-      A table for `rich.print`. Crowds are not counted as objects. AP is nan for classes without objects.
+      A table for `rich.print`. Crowds are not counted as objects. AP is "-" for classes without objects.
     """
     objects = Counter(annotation["category_id"] for annotation in ground_truth["annotations"] if not annotation["iscrowd"])
     table = Table("class")
     for title in ("objects", *(f"{_NAMES[kind]} AP" for kind in metrics)):
         table.add_column(title, justify="right")
     for category in ground_truth["categories"]:
-        numbers = [f"{found.per_class[category['id']]:.3f}" for found in metrics.values()]
+        numbers = [_number(found.per_class[category["id"]]) for found in metrics.values()]
         table.add_row(category["name"], str(objects[category["id"]]), *numbers)
     table.add_section()
-    table.add_row("all", str(objects.total()), *(f"{found.stats['AP']:.3f}" for found in metrics.values()), style="bold")
+    table.add_row("all", str(objects.total()), *(_number(found.stats["AP"]) for found in metrics.values()), style="bold")
     return table
 
 
 def summary_lines(metrics: Mapping[str, Metrics]) -> list[str]:
-    """One line a kind with COCO's twelve numbers, such as `mask  AP 0.320  AP50 0.562 ...`."""
-    return [
-        f"{_NAMES[kind]:<4}  " + "  ".join(f"{name} {value:.3f}" for name, value in found.stats.items()) for kind, found in metrics.items()
+    """One line a kind with COCO's twelve numbers, such as `mask  AP 0.320  AP50 0.562 ...`, and one that explains "-" if there is any."""
+    lines = [
+        f"{_NAMES[kind]:<4}  " + "  ".join(f"{name} {_number(value)}" for name, value in found.stats.items())
+        for kind, found in metrics.items()
     ]
+    numbers = [value for found in metrics.values() for value in (*found.stats.values(), *found.per_class.values())]
+    return lines + (["-     no object of that class or size to measure on"] if any(map(math.isnan, numbers)) else [])
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

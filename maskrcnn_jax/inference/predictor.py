@@ -50,7 +50,8 @@ class Predictor:
             )
         devices = model.mesh.shape[DATA_AXIS]
         if batch_size < 1 or batch_size % devices:
-            raise ConfigError(f"batch_size must be a positive multiple of the mesh's {devices} devices; got {batch_size}")
+            several = ", ".join(str(devices * i) for i in (1, 2, 3))
+            raise ConfigError(f"batch_size is {batch_size}, which {devices} device(s) cannot share evenly; give {several} or so on")
         self.model, self.categories, self.batch_size = model, tuple(categories), batch_size
         self._rows = NamedSharding(model.mesh, PartitionSpec(DATA_AXIS))
         self.variables = jax.device_put(variables, NamedSharding(model.mesh, PartitionSpec()))

@@ -1,7 +1,7 @@
 """Optimizer, step, metrics, loop."""
 
 from maskrcnn_jax.training.dry_run import dry_run
-from maskrcnn_jax.training.inputs import check_classes, check_names
+from maskrcnn_jax.training.inputs import check_classes
 from maskrcnn_jax.training.loop import NonFiniteError, train
 from maskrcnn_jax.training.start import check_variables, initial_variables
 from maskrcnn_jax.training.validate import Evaluation, validate
@@ -10,7 +10,6 @@ __all__ = [
     "Evaluation",
     "NonFiniteError",
     "check_classes",
-    "check_names",
     "check_variables",
     "dry_run",
     "initial_variables",

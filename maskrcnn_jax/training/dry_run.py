@@ -47,15 +47,22 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
         state, _ = jax.block_until_ready(program(state, batch))
         seconds.append(time.perf_counter() - start)
     step_seconds = statistics.median(seconds)
-    hours = step_seconds * config.train.steps / 3600
     out.print(f"compile: {compile_seconds:.1f} s for this canvas")
     out.print(
         f"memory of the step: {(memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 2**20:,.0f} MiB (state, batch, temporaries)"
     )
     out.print(
         f"time: {step_seconds:.3f} s a step (median of {TIMED_STEPS} on one batch, without reading data), "
-        f"{hours:.2f} h for {config.train.steps:,} steps without evaluation"
+        f"{duration(step_seconds * config.train.steps)} for {config.train.steps:,} steps without evaluation"
     )
+
+
+def duration(seconds: float) -> str:
+    """In the unit that suits, such as "42.0 s", "12.5 min", "3.5 h" or "2.1 days"."""
+    for unit, length, limit in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 2 * 86400)):
+        if seconds < limit:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds / 86400:.1f} days"
 
 
 def parameter_table(params: dict, model: Model) -> Table:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig
 from maskrcnn_jax.data import DataError, Plan, Source, batches, nonempty_indices, open_source
+from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.structs import Batch, Category
 
 
@@ -11,7 +12,7 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
     """Training and validation data whose categories fit the model: `sources`, or None for those `config.data` names.
 
     Raises:
-      ConfigError: the data have another number of classes than the model.
+      ConfigError: the training data have another number of classes than the model.
       DataError: data that cannot be opened, whose categories differ, or without an image to validate on.
     """
     if sources is None:  # validation first: its file is the smaller, so that a wrong path in it is told at once
@@ -19,37 +20,40 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
     else:
         train_source, val_source = sources
     check_classes(config, train_source)
-    check_classes(config, val_source)
-    check_names(train_source.categories, val_source)
-    require_images(val_source)
+    check_measurable(train_source.categories, val_source)
     return train_source, val_source
 
 
 def check_classes(config: ExperimentConfig, source: Source) -> None:
-    """Raise ConfigError unless the model has as many classes as `source` has categories."""
-    if config.model.num_classes != len(source.categories):
+    """Raise ConfigError unless the model, to be trained on `source`, has as many classes as it has categories."""
+    count = len(source.categories)
+    if config.model.num_classes != count:
         raise ConfigError(
-            f"model.num_classes is {config.model.num_classes}, but the data have {len(source.categories)} categories; "
-            f"to train, set model.num_classes to {len(source.categories)} (starting from a checkpoint of other classes, also "
-            "train.new_classes); to evaluate a checkpoint, give data with the categories it was trained on"
+            f"model.num_classes is {config.model.num_classes}, but the number of categories in {_name(source)} is {count}; "
+            f"set --model.num-classes {count} (to start from a checkpoint of other classes, --train.new-classes too)"
         )
 
 
-def check_names(categories: Sequence[Category], source: Source) -> None:
-    """Raise DataError unless label k of the model, which is `categories[k - 1]`, has the same name in `source`."""
-    for label, (own, other) in enumerate(zip(categories, source.categories, strict=True), 1):
-        if own.name != other.name:
-            raise DataError(
-                f"label {label} of the model is {own.name!r}, but {other.name!r} in the data that it is measured on; "
-                "give both the same categories, in the same order of ids"
-            )
-
-
-def require_images(source: Source) -> None:
-    """Raise DataError where `source` has no image to validate on."""
+def check_measurable(categories: Sequence[Category], source: Source) -> None:
+    """Raise DataError unless `source` has an image, and the names of `categories`, label by label of the model, as its own."""
     if not len(source):
-        name = getattr(source, "annotation_file", type(source).__name__)
-        raise DataError(f"{name}: no image to validate on; check data.val_annotations (kind shapes: data.val_size)")
+        raise DataError(f"{_name(source)}: no image to validate on; check data.val_annotations (kind shapes: data.val_size)")
+    names, others = ([category.name for category in table] for table in (categories, source.categories))
+    if names == others:
+        return
+    if len(names) != len(others):
+        fault = f"{len(others)} categories ({first_few(others)}), but the model has {len(names)} ({first_few(names)})"
+    else:
+        label = next(k for k in range(len(names)) if names[k] != others[k])
+        fault = f"label {label + 1} is {others[label]!r}, but the model's is {names[label]!r}"
+    raise DataError(
+        f"{_name(source)}: {fault}; measure the model on data with the categories it was trained on, in the same order of ids "
+        "(COCO files: --data.val-annotations PATH --data.val-images PATH)"
+    )
+
+
+def _name(source: Source) -> str:
+    return str(getattr(source, "annotation_file", type(source).__name__))
 
 
 def make_plan(config: ExperimentConfig, source: Source) -> Plan:

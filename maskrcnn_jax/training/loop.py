@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
 from maskrcnn_jax.training.inputs import checked_sources, train_batches
-from maskrcnn_jax.training.manifest import add_resumption, manifest, require_same, write_manifest
+from maskrcnn_jax.training.manifest import add_resumption, manifest, require_same_config, require_same_data, write_manifest
 from maskrcnn_jax.training.metrics import MetricsLog
 from maskrcnn_jax.training.start import initial_state, state_shapes
 from maskrcnn_jax.training.step import Metrics, TrainState, to_devices
@@ -55,7 +56,7 @@ def train(
       config: the experiment.
       run_dir: where everything is written; made if missing.
       resume: go on from the latest checkpoint in `run_dir`, or from the start where the run was stopped before its first.
-      sources: training and validation data; None opens what `config.data` names.
+      sources: training and validation data, for which the run records `data.kind` own; None opens what `config.data` names.
       console: where progress is shown; None is the terminal.
 
     Returns:
@@ -64,14 +65,18 @@ def train(
     Raises:
       CheckpointError: `run_dir` holds checkpoints and `resume` is not set, or it is set and they are not of this config and data.
       ConfigError: the data have another number of classes than the model.
-      DataError: data that cannot be used.
+      DataError: data that cannot be used, or `data.kind` own without `sources`.
       WeightsError: `config.train.weights` does not fit.
       NonFiniteError: a loss or gradient is not finite.
     """
     run = Path(run_dir)
+    if sources is not None:
+        config = replace(config, data=replace(config.data, kind="own"))
+    start = _start_step(run, config, resume)  # before the data are opened: a resumed run may not have been made with these
     opened = checked_sources(config, sources)
     about = manifest(config, *opened)
-    start = _start_step(run, about, resume)
+    if resume:
+        require_same_data(run, about)
     model = models.build(config.model)
     stream = train_batches(config, opened[0], start, config.train.steps)  # data without objects end it here, before all else
     run.mkdir(parents=True, exist_ok=True)
@@ -210,11 +215,11 @@ def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray
     return visualize.grid(pairs, COLUMNS)
 
 
-def _start_step(run: Path, about: dict[str, Any], resume: bool) -> int:
+def _start_step(run: Path, config: ExperimentConfig, resume: bool) -> int:
     """Steps done so far; 0 also for a run that was stopped before its first checkpoint."""
     latest = latest_step(run)
     if resume:
-        require_same(run, about)
+        require_same_config(run, config)
     elif latest is not None:
         raise CheckpointError(f"{run}: already holds checkpoints up to step {latest}; add --resume to go on, or give another folder")
     return latest or 0

@@ -50,22 +50,39 @@ def add_resumption(run_dir: Path, manifest: dict[str, Any], step: int) -> None:
     _write(run_dir, first | {"resumed": [*first["resumed"], {"step": step} | manifest]})
 
 
-def require_same(run_dir: Path, manifest: dict[str, Any]) -> None:
-    """Check that a run can go on with this config and data as if it had never stopped.
+def require_same_config(run_dir: Path, config: ExperimentConfig) -> None:
+    """Check that a run can go on with this config as if it had never stopped.
 
     Raises:
-      CheckpointError: `run_dir` has no manifest, or its config or data differ in what training depends on.
+      CheckpointError: `run_dir` has no manifest, its sources were given in Python and now are not, or its config differs in what
+        training depends on.
     """
     if not (run_dir / FILE).is_file():
         raise CheckpointError(f"{run_dir}: no run to resume; leave out --resume, or give a run folder")
-    first = _read(run_dir)
-    ours, theirs = (flatten_dict(json.loads(json.dumps(config)), sep=".") for config in (manifest["config"], first["config"]))
-    problems = [
-        f"{name} is {ours.get(name)!r}, the run's is {theirs.get(name)!r}"
-        for name in sorted(ours.keys() | theirs.keys())
-        if not name.startswith(FREE) and ours.get(name) != theirs.get(name)
-    ]
-    problems += [f"the {split} data are others" for split, value in first["data"].items() if value != manifest["data"][split]]
+    ours, theirs = (flatten_dict(json.loads(json.dumps(values)), sep=".") for values in (to_dict(config), _read(run_dir)["config"]))
+    if theirs["data.kind"] == "own" != ours["data.kind"]:
+        raise CheckpointError(
+            f"{run_dir}: this run's sources were given in Python; resume it there, with "
+            f"maskrcnn_jax.train(config, {str(run_dir)!r}, sources=(train, val), resume=True)"
+        )
+    _refuse(
+        run_dir,
+        [
+            f"{name} is {ours.get(name)!r}, the run's is {theirs.get(name)!r}"
+            for name in sorted(ours.keys() | theirs.keys())
+            if not name.startswith(FREE) and ours.get(name) != theirs.get(name)
+        ],
+    )
+
+
+def require_same_data(run_dir: Path, manifest: dict[str, Any]) -> None:
+    """Raise CheckpointError unless the data of `manifest` are those that the run in `run_dir` began with."""
+    _refuse(
+        run_dir, [f"the {split} data are others" for split, value in _read(run_dir)["data"].items() if value != manifest["data"][split]]
+    )
+
+
+def _refuse(run_dir: Path, problems: list[str]) -> None:
     if problems:
         raise CheckpointError(
             f"{run_dir}: not the run that this command describes: {'; '.join(problems)}; "

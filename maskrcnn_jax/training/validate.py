@@ -16,7 +16,7 @@ from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
 from maskrcnn_jax.ops import ratio_value
 from maskrcnn_jax.structs import Batch, Result
-from maskrcnn_jax.training.inputs import require_images
+from maskrcnn_jax.training.inputs import check_measurable
 from maskrcnn_jax.training.step import to_devices
 
 CALLS_AT_ONCE = 8  # images of so many calls are read together, so that canvases fill up
@@ -43,14 +43,14 @@ def validate(
 
     Args:
       predictor: the model.
-      source: images with ground truth.
-      config: what is measured.
+      source: images with ground truth, of the model's categories.
+      config: `config.eval` says what is measured.
       progress: called with images done and their number.
 
     Raises:
-      DataError: there is no image, one cannot be read, or two have the same id.
+      DataError: the categories are others, there is no image, one cannot be read, or two have the same id.
     """
-    require_images(source)
+    check_measurable(predictor.categories, source)
     total = min(len(source), config.eval.max_images or len(source))
     detections: list[dict[str, Any]] = []
     cut = 0

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays
@@ -21,7 +22,7 @@ def backbone_from_torchvision(arrays: Arrays, variables: Variables) -> Variables
       variables: of a model, or their shapes alone, for the names and shapes wanted.
 
     Raises:
-      WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list.
+      WeightsError: arrays that are missing, unexpected or of another shape, the first few of them in one list.
     """
     wanted = {
         (collection, *path): leaf
@@ -30,7 +31,7 @@ def backbone_from_torchvision(arrays: Arrays, variables: Variables) -> Variables
     }
     names = {path: torchvision_name(path[1:]) for path in wanted}
     unused = {name for name in arrays if name not in CLASSIFIER and not name.endswith("num_batches_tracked")} - set(names.values())
-    problems = [f"missing {name}" for name in names.values() if name not in arrays] + [f"unexpected {name}" for name in sorted(unused)]
+    problems = [f"unexpected {name}" for name in sorted(unused)] + [f"missing {name}" for name in names.values() if name not in arrays]
     found = {path: to_layout(arrays[name], wanted[path].ndim) for path, name in names.items() if name in arrays}
     problems += [
         f"{names[path]} is {arrays[names[path]].shape}, which gives {value.shape}; the model has {wanted[path].shape}"
@@ -40,7 +41,7 @@ def backbone_from_torchvision(arrays: Arrays, variables: Variables) -> Variables
     if problems:
         raise WeightsError(
             "these weights do not fit the backbone (check model.backbone.depth, width and norm; "
-            "torchvision's ResNets have norm frozen_bn):\n  " + "\n  ".join(problems)
+            "torchvision's ResNets have norm frozen_bn):\n  " + first_few(problems, "\n  ")
         )
     loaded: dict[str, Any] = unflatten_dict({(path[0], "backbone", *path[1:]): value for path, value in found.items()})
     return {collection: {**modules, **loaded.get(collection, {})} for collection, modules in variables.items()}

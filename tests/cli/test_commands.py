@@ -1,4 +1,5 @@
 import json
+import re
 
 import cv2
 import jax
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as mask_utils
 
-from maskrcnn_jax import checkpoint, inference
+from maskrcnn_jax import checkpoint, inference, load_experiment, models, train
 from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.data.shapes import CATEGORIES
@@ -32,9 +33,17 @@ def test_a_dry_run_tells_parameters_compile_memory_and_time_and_writes_nothing(t
     parameters = dict(line.split()[1:4:2] for line in out.splitlines() if line.count("│") == 4)
     assert set(parameters) == {"backbone", "fpn", "rpn_head", "box_head", "mask_head", "all"}
     assert f"{sum(int(parameters[name].replace(',', '')) for name in parameters if name != 'all'):,}" == parameters["all"]
-    for word in ("compiling the step for 64 x 64", "compile: ", "memory of the step: ", "s a step", "6 steps"):
+    for word in ("compiling the step for 64 x 64", "compile: ", "memory of the step: ", "s a step"):
         assert word in out
+    assert re.search(r", \d+\.\d s for 6 steps without evaluation", " ".join(out.split()))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_that_resumes_is_refused(tiny_config, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(tiny_config), "--run-dir", str(tmp_path / "run"), "--dry-run", "--resume"])
+    assert end.value.code == 1
+    assert "maskrcnn train: --dry-run begins no run and resumes none; leave out --resume" in capsys.readouterr().err
 
 
 def test_eval_of_a_checkpoint(trained, tmp_path, capsys):
@@ -66,8 +75,11 @@ def test_eval_of_a_checkpoint_on_data_with_other_classes_is_an_error(trained, sh
         main(["eval", str(trained), "--data.kind", "coco", *paths])
     assert end.value.code == 1
     err = capsys.readouterr().err
-    assert "model.num_classes is 4, but the data have 1 categories" in err
-    assert "to evaluate a checkpoint, give data with the categories it was trained on" in err
+    fault = "1 categories (nucleus), but the model has 4 (circle, square, triangle, star)"
+    assert f"maskrcnn eval: {nuclei / 'instances_val.json'}: {fault}; measure the model on data with" in err
+    assert "--data.val-annotations PATH --data.val-images PATH" in err
+    assert "num_classes" not in err
+    assert "train" not in err.replace("it was trained on", "")
 
 
 def test_eval_of_a_checkpoint_with_a_field_that_changes_shapes_is_an_error(trained, capsys):
@@ -84,7 +96,53 @@ def test_eval_of_a_checkpoint_on_data_of_other_names_is_an_error(trained, capsys
     with pytest.raises(SystemExit) as end:
         main(["eval", str(trained)])
     assert end.value.code == 1
-    assert "label 1 of the model is 'circle', but 'square' in the data" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "maskrcnn eval: ShapesSource: label 1 is 'square', but the model's is 'circle'; measure the model on data with" in err
+    assert "in the same order of ids" in err
+
+
+@pytest.fixture(scope="module")
+def own_run(tmp_path_factory):
+    """A run of sources given in Python, and the config file it was made with, whose own data would be shapes."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own.py").write_text(
+        "from dataclasses import replace\nfrom tests import tiny\n\n"
+        "def get_config():\n    return tiny.experiment(model=replace(tiny.MODEL, num_classes=2), steps=2)\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "build", tiny.stand_in)
+        train(load_experiment(str(folder / "own.py")), folder / "run", sources=(tiny.Squares(4), tiny.Squares(3)))
+    return folder
+
+
+def test_eval_of_a_run_on_sources_of_python_is_an_error_that_names_run_and_way(own_run, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["eval", str(own_run / "run")])
+    assert end.value.code == 1
+    err = capsys.readouterr().err
+    assert f"maskrcnn eval: {own_run / 'run'}: data.kind is `own`: the sources are given in Python" in err
+    assert "maskrcnn_jax.validate(maskrcnn_jax.load(run_dir), source, config) to evaluate" in err
+    assert "set --data.kind coco" in err
+
+
+def test_resuming_a_run_on_sources_of_python_by_the_command_is_an_error_that_names_run_and_way(own_run, capsys):
+    before = (own_run / "run" / "manifest.json").read_text()
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(own_run / "own.py"), "--run-dir", str(own_run / "run"), "--resume"])
+    assert end.value.code == 1
+    err = capsys.readouterr().err
+    assert f"maskrcnn train: {own_run / 'run'}: this run's sources were given in Python; resume it there" in err
+    assert f"maskrcnn_jax.train(config, {str(own_run / 'run')!r}, sources=(train, val), resume=True)" in err
+    assert (own_run / "run" / "manifest.json").read_text() == before
+
+
+def test_training_on_sources_of_python_by_the_command_is_an_error_that_names_the_way(tiny_config, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(tiny_config), "--run-dir", str(tmp_path / "run"), "--data.kind", "own"])
+    assert end.value.code == 1
+    assert "maskrcnn train: data.kind is `own`" in (err := capsys.readouterr().err)
+    assert "maskrcnn_jax.train(config, run_dir, sources=(train, val))" in err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
@@ -125,7 +183,8 @@ def test_predict_writes_pictures_and_one_json(batch_size, trained, images, tmp_p
         drawn, original = cv2.imread(str(out / name)), cv2.imread(str(image))
         assert drawn.shape[:2] >= original.shape[:2]
         assert drawn.shape != original.shape or not np.array_equal(drawn, original)
-    assert f"{len(found['annotations'])} detections in 2 images" in capsys.readouterr().out
+    count = len(found["annotations"])
+    assert f"{count} detections in 2 images, {count} drawn (score 0.0 and above): {out}\n" in capsys.readouterr().out
 
 
 def refused(arguments, capsys):
@@ -162,24 +221,81 @@ def test_earlier_predictions_are_not_overwritten(trained, images, tmp_path, caps
     assert not (tmp_path / "rgb.png").exists()
 
 
-def test_what_was_found_before_an_image_that_cannot_be_read_is_written(images, tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def instant(monkeypatch):
+    """A model in no time for the checkpoint: it finds what is bright, here all but black pictures, with a score under 0.9."""
     model = tiny.stand_in(tiny.MODEL)
-    predictor = Predictor(model, model.init(jax.random.key(0)), CATEGORIES)
-    monkeypatch.setattr(inference, "load", lambda path, *, batch_size: predictor)
-    (tmp_path / "bad.png").write_bytes(b"no image")
-    err = refused(["run", *images, tmp_path / "bad.png", "--out", tmp_path / "found"], capsys)
-    assert "bad.png: corrupt" in err
+    variables = model.init(jax.random.key(0))
+    variables["params"]["head"]["layer"]["kernel"] = np.float32([1, 0, 0])
+    monkeypatch.setattr(inference, "load", lambda path, *, batch_size: Predictor(model, variables, CATEGORIES, batch_size=batch_size))
+
+
+@pytest.mark.usefixtures("instant")
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_images_that_cannot_be_read_are_named_at_the_end_and_the_others_are_done(batch_size, images, tmp_path, capsys):
+    """A mended file can be predicted as the message says."""
+    bad = [tmp_path / "bad.png", tmp_path / "worse.png"]
+    for path in bad:
+        path.write_bytes(b"no image")
+    given = [bad[0], images[0], bad[1], images[1]]
+    with pytest.raises(SystemExit) as end:
+        main(["predict", "run", *map(str, given), "--out", str(tmp_path / "found"), "--batch-size", str(batch_size)])
+    assert end.value.code == 1
+    printed = capsys.readouterr()
+    assert "maskrcnn predict: 2 of 4 images could not be read; all else is done. Predict these again once mended, into" in printed.err
+    assert "another folder by --out:\n" in printed.err
+    for path in bad:
+        assert f"\n  {path}: corrupt, truncated or not an image" in printed.err
+    assert printed.err.count("replace the file, or leave the image out") == 2
+    assert f"in 2 images, 2 drawn (score 0.5 and above): {tmp_path / 'found'}" in printed.out
     found = json.loads((tmp_path / "found" / "predictions.json").read_text())
     assert [image["file_name"] for image in found["images"]] == [str(image) for image in images]
     assert {entry["image_id"] for entry in found["annotations"]} == {1, 2}
+    assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["grey.png", "predictions.json", "rgb.png"]
+    bad[0].write_bytes(images[0].read_bytes())
+    main(["predict", "run", str(bad[0]), "--out", str(tmp_path / "mended")])
+    assert sorted(path.name for path in (tmp_path / "mended").iterdir()) == ["bad.png", "predictions.json"]
 
 
-def test_an_image_that_cannot_be_read_is_an_error(trained, tmp_path, capsys):
+@pytest.mark.usefixtures("instant")
+def test_where_no_image_can_be_read_the_same_command_works_once_they_are_mended(images, tmp_path, capsys):
     path = tmp_path / "bad.png"
     path.write_bytes(b"no image")
-    err = refused([trained, path, "--out", tmp_path / "found"], capsys)
-    for word in (f"maskrcnn predict: {path}", "corrupt", "replace the file"):
-        assert word in err
+    err = refused(["run", path, "--out", tmp_path / "found"], capsys)
+    assert "maskrcnn predict: 1 of 1 image could not be read" in err
+    assert f"{path}: corrupt" in err
+    path.write_bytes(images[0].read_bytes())
+    main(["predict", "run", str(path), "--out", str(tmp_path / "found")])
+    assert (tmp_path / "found" / "predictions.json").is_file()
+
+
+@pytest.mark.usefixtures("instant")
+@pytest.mark.parametrize(("threshold", "says"), [("0.5", "1 drawn (score 0.5 and above)"), ("0.9", "0 drawn (score 0.9 and above)")])
+def test_what_is_drawn_is_counted_apart(threshold, says, images, tmp_path, capsys):
+    main(["predict", "run", str(images[0]), "--out", str(tmp_path / "found"), "--score-threshold", threshold])
+    assert f"1 detection in 1 image, {says}: {tmp_path / 'found'}\n" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("instant")
+def test_what_was_found_before_the_command_is_stopped_is_written(images, tmp_path, monkeypatch):
+    def stopped(path):
+        if path == images[1]:
+            raise KeyboardInterrupt
+        return np.zeros((64, 64, 3), np.uint8)
+
+    monkeypatch.setattr("maskrcnn_jax.cli.predict.read_image", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        main(["predict", "run", *map(str, images), "--out", str(tmp_path / "found")])
+    found = json.loads((tmp_path / "found" / "predictions.json").read_text())
+    assert [image["file_name"] for image in found["images"]] == [str(images[0])]
+
+
+@pytest.mark.usefixtures("instant")
+def test_a_folder_stands_for_the_image_files_in_it(images, tmp_path):
+    (images[0].parent / "notes.txt").write_text("no image")
+    main(["predict", "run", str(images[0].parent), "--out", str(tmp_path / "found")])
+    found = json.loads((tmp_path / "found" / "predictions.json").read_text())
+    assert [image["file_name"] for image in found["images"]] == [str(images[1]), str(images[0])]
 
 
 def test_what_is_no_image_file_is_refused_before_the_model_is_loaded(images, tmp_path, capsys):
@@ -187,7 +303,7 @@ def test_what_is_no_image_file_is_refused_before_the_model_is_loaded(images, tmp
     folder.mkdir()
     for path, fault in (
         (missing, "no such image file; correct the path"),
-        (folder, f"is a folder; name the image files in it, for example {folder}/*.png"),
+        (folder, "no image file in this folder; name image files, or the folder that holds them"),
     ):
         err = refused(["no run", *images, path, "--out", tmp_path / "found"], capsys)
         assert err == f"maskrcnn predict: {path}: {fault}\n"

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,25 @@ def test_the_help_of_a_config_says_what_each_field_means(capsys):
         assert meaning in out
 
 
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_the_help_of_a_config_says_what_data_it_needs(command, capsys):
+    code, out, _ = ends([command, "nuclei", "--help"], capsys)
+    assert code == 0
+    assert "2018 Data Science Bowl" in out
+    assert "instances_train.json" in out
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_usage_shows_the_flags_that_are_used_most(command, capsys):
+    code, out, _ = ends([command, "--help"], capsys)
+    assert code == 0
+    assert f"`maskrcnn {command} CONFIG --help`" in out
+    shown = set(re.findall(r"--[a-z.-]+", out)) - {"--help"}
+    assert {"--data.val-annotations", "--data.val-images"} < shown
+    _, every, _ = ends([command, "shapes", "--help"], capsys)
+    assert shown <= set(re.findall(r"--[a-z.-]+", every))
+
+
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -119,7 +139,7 @@ def test_a_missing_checkpoint_is_an_error(arguments, capsys, tmp_path):
 def test_a_missing_data_path_is_an_error_that_names_the_field(command, capsys, tmp_path):
     code, _, err = ends([command, "nuclei", "--data.val-annotations", "gone.json"], capsys)
     assert code == 1
-    assert f"maskrcnn {command}: data.val_annotations: gone.json does not exist" in err
+    assert f"maskrcnn {command}: {'nuclei: ' if command == 'eval' else ''}data.val_annotations: gone.json does not exist" in err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 import logging
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,6 +231,54 @@ def test_a_missing_json_or_folder_is_an_error_with_the_remedy(open_coco, documen
         CocoSource(open_coco(document).annotation_file, folder / "gone")
     assert "gone: no such image folder" in str(error.value)
     assert "check the path" in str(error.value)
+
+
+@pytest.fixture
+def many(document, folder):
+    """The document with 20 more images, of which none is there, in a folder below, of which none is there either."""
+    rows = [{"id": 100 + i, "file_name": f"below/{i}.png", "height": H, "width": W} for i in range(20)]
+    document["images"] += rows
+    return document
+
+
+def test_missing_image_files_are_an_error_when_opened(open_coco, many, folder):
+    with pytest.raises(DataError) as error:
+        open_coco(many)
+    message = str(error.value)
+    assert f"{folder / 'instances.json'}: 20 of 22 image files are not in {folder}: below/0.png (image id 100), below/1.png" in message
+    assert "below/7.png (image id 107), ... and 12 more; give the folder that file names are relative to" in message
+    assert "restore the files, or remove these images from the annotations" in message
+
+
+def test_every_image_file_is_looked_for_in_its_own_folder(open_coco, many, folder):
+    (folder / "below").mkdir()
+    for i in range(19):
+        (folder / "below" / f"{i}.png").touch()
+    (folder / "19.png").touch()
+    with pytest.raises(DataError) as error:
+        open_coco(many)
+    assert f"1 of 22 image files are not in {folder}: below/19.png (image id 119); give" in str(error.value)
+    (folder / "19.png").rename(folder / "below" / "19.png")
+    assert len(open_coco(many)) == 22
+
+
+def test_image_files_of_a_folder_that_cannot_be_listed_are_asked_for_one_by_one(open_coco, document, folder, monkeypatch):
+    def denied(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", denied)
+    assert len(open_coco(document)) == 2
+    (folder / "second.png").unlink()
+    with pytest.raises(DataError) as error:
+        open_coco(document)
+    assert "1 of 2 image files" in str(error.value)
+    assert "second.png (image id 5)" in str(error.value)
+
+
+def test_a_file_is_asked_for_only_where_its_folder_does_not_list_it(open_coco, document, folder, monkeypatch):
+    document["images"][1]["file_name"] = "SECOND.png"  # which some file systems take for second.png
+    monkeypatch.setattr(Path, "exists", lambda path: path.name == "SECOND.png")
+    assert len(open_coco(document)) == 2
 
 
 def test_a_missing_image_is_an_error_when_read(open_coco, document, folder):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_jax.data import DataError, read_image
+from maskrcnn_jax.data import DataError, image_files, read_image
 
 ORIENTATION = 0x0112
 
@@ -111,7 +111,7 @@ def test_a_missing_file_is_an_error_with_the_remedy(tmp_path):
     with pytest.raises(DataError) as error:
         read_image(tmp_path / "gone.png")
     assert "gone.png: no such image file" in str(error.value)
-    assert "restore it" in str(error.value)
+    assert "restore it, or leave the image out" in str(error.value)
 
 
 def test_a_file_without_permission_is_an_error_with_the_remedy(tmp_path, rgb, monkeypatch):
@@ -167,3 +167,11 @@ def test_a_png_with_altered_bytes_is_an_error(tmp_path, rng):
 def test_unreadable_exif_turns_nothing(tmp_path, rgb):
     path = save(tmp_path / "a.png", rgb, exif=b"Exif\x00\x00garbage")
     assert np.array_equal(read_image(path), rgb)
+
+
+def test_image_files_of_a_folder_are_those_that_pillow_reads_by_name(tmp_path):
+    for name in ("b.png", "a.JPG", "c.webp", "d.txt", "e.json", "f.pdf", "noending"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "folder.png" / "g.png").touch()
+    assert image_files(tmp_path) == [tmp_path / name for name in ("a.JPG", "b.png", "c.webp")]

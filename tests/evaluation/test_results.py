@@ -1,4 +1,5 @@
 import json
+import math
 
 import numpy as np
 import pytest
@@ -75,11 +76,17 @@ def test_table_has_a_row_a_class_and_the_mean():
         console.print(table)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in captured.get().splitlines() if line.startswith("│")]
     assert [column.header for column in table.columns] == ["class", "objects", "box AP", "mask AP"]
-    assert rows == [["toothbrush", "0", "nan", "nan"], ["cat", "2", "0.250", "0.123"], ["all", "2", "0.250", "0.125"]]
+    assert rows == [["toothbrush", "0", "-", "-"], ["cat", "2", "0.250", "0.123"], ["all", "2", "0.250", "0.125"]]
 
 
 def test_summary_has_a_line_a_kind():
-    assert summary_lines({"bbox": metrics(0.0, 0.0), "segm": metrics(0.125, 0.1)}) == [
-        "box   AP 0.000  AP50 0.500",
-        "mask  AP 0.125  AP50 0.500",
-    ]
+    whole = {"bbox": Metrics({"AP": 0.0, "AP50": 0.5}, {17: 0.0}), "segm": Metrics({"AP": 0.125, "AP50": 0.5}, {17: 0.125})}
+    assert summary_lines(whole) == ["box   AP 0.000  AP50 0.500", "mask  AP 0.125  AP50 0.500"]
+
+
+@pytest.mark.parametrize(
+    ("found", "shown"),
+    [(Metrics({"AP": 0.5, "APs": 0.25}, {17: math.nan}), "AP 0.500  APs 0.250"), (Metrics({"APs": math.nan}, {17: 0.5}), "APs -")],
+)
+def test_what_has_no_object_to_measure_on_is_a_dash_that_is_explained(found, shown):
+    assert summary_lines({"segm": found}) == [f"mask  {shown}", "-     no object of that class or size to measure on"]

@@ -5,12 +5,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh
 from pycocotools import mask as mask_utils
 
 from maskrcnn_jax import ops
 from maskrcnn_jax.config import ConfigError, InputConfig, PasteConfig
 from maskrcnn_jax.data import DataError
 from maskrcnn_jax.inference import Predictor, encode_masks
+from maskrcnn_jax.models import DATA_AXIS
 from tests import tiny
 
 INPUT = InputConfig(min_side=64, max_side=96, canvases=((64, 64), (64, 96), (96, 64)))
@@ -131,7 +133,14 @@ def test_another_number_of_categories_is_an_error():
 def test_a_batch_size_that_cannot_be_is_an_error(batch_size):
     with pytest.raises(ConfigError) as error:
         predictor_of(tiny.stand_in(CONFIG), batch_size)
-    assert f"must be a positive multiple of the mesh's 1 devices; got {batch_size}" in str(error.value)
+    assert str(error.value) == f"batch_size is {batch_size}, which 1 device(s) cannot share evenly; give 1, 2, 3 or so on"
+
+
+def test_images_are_shared_out_evenly_to_devices():
+    mesh = AbstractMesh((4,), (DATA_AXIS,))
+    with pytest.raises(ConfigError) as error:
+        predictor_of(tiny.stand_in(CONFIG)._replace(mesh=mesh), 6)
+    assert str(error.value) == "batch_size is 6, which 4 device(s) cannot share evenly; give 4, 8, 12 or so on"
 
 
 @pytest.mark.parametrize("kind", ["continuous", "expanded"])

@@ -54,7 +54,7 @@ def test_a_run_leaves_metrics_checkpoints_results_and_pictures(run_training, rea
     assert picture.std() > 10
     stored = checkpoint.load(tmp_path)
     assert stored.step == 6  # of equals the newest
-    assert stored.config == config
+    assert stored.config == replace(config, data=replace(config.data, kind="own"))
     assert stored.categories == tiny.Squares.categories
 
 
@@ -65,7 +65,7 @@ def test_the_manifest_says_what_made_the_run(run_training, tmp_path):
     one, two = (json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("one", "two"))
     assert one["versions"]["maskrcnn-jax"] == maskrcnn_jax.__version__
     assert one["versions"]["jax"] == jax.__version__
-    assert one["config"] == to_dict(config)
+    assert one["config"] == to_dict(replace(config, data=replace(config.data, kind="own")))
     assert one["command"]
     assert one["git_commit"] is None or len(one["git_commit"].rstrip("+")) == 40
     assert len(one["data"]["train"]) == 64
@@ -239,13 +239,24 @@ def test_a_loss_that_is_not_finite_ends_the_run(checkpoint_every, run_training, 
     assert steps_on_disk(tmp_path) == ([1] if checkpoint_every == 1 else [])
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_another_number_of_classes_than_the_data_s_is_an_error(which, run_training, tmp_path):
-    sources = [tiny.Squares(8), tiny.Squares(3)]
-    sources[which].categories = (*tiny.Squares.categories, tiny.Squares.categories[0]._replace(id=50, name="blue"))
+def with_blue(count):
+    """A source of three categories."""
+    source = tiny.Squares(count)
+    source.categories = (*tiny.Squares.categories, tiny.Squares.categories[0]._replace(id=50, name="blue"))
+    return source
+
+
+def test_another_number_of_classes_than_the_data_s_is_an_error(run_training, tmp_path):
     with pytest.raises(ConfigError) as error:
-        run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=tuple(sources))
-    assert_says(error, "model.num_classes is 2", "3 categories", "set model.num_classes to 3")
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=(with_blue(8), with_blue(3)))
+    assert_says(error, "model.num_classes is 2", "categories in Squares is 3", "--model.num-classes 3", "--train.new-classes")
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_categories_in_validation_are_an_error(run_training, tmp_path):
+    with pytest.raises(DataError) as error:
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=(tiny.Squares(8), with_blue(3)))
+    assert_says(error, "Squares: 3 categories (red, yellow, blue), but the model has 2 (red, yellow)", "--data.val-annotations PATH")
     assert not (tmp_path / "run").exists()
 
 
@@ -254,7 +265,7 @@ def test_other_categories_in_validation_are_an_error(run_training, tmp_path):
     sources[1].categories = tiny.Squares.categories[::-1]
     with pytest.raises(DataError) as error:
         run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=sources)
-    assert_says(error, "label 1 of the model is 'red', but 'yellow' in the data", "in the same order of ids")
+    assert_says(error, "Squares: label 1 is 'yellow', but the model's is 'red'", "in the same order of ids")
     assert not (tmp_path / "run").exists()
 
 

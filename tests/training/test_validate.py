@@ -148,6 +148,15 @@ def test_the_masks_of_one_example_are_held_at_a_time(read):
     assert max(source.held) <= 1
 
 
+def test_data_of_other_categories_are_an_error_that_names_them():
+    source = tiny.Squares(2)
+    source.categories = source.categories[:1]
+    with pytest.raises(DataError) as error:
+        validate(predictor_of(tiny.stand_in(MODEL)), source, CONFIG)
+    assert "Squares: 1 categories (red), but the model has 2 (red, yellow)" in str(error.value)
+    assert "data with the categories it was trained on" in str(error.value)
+
+
 def test_no_image_is_an_error():
     with pytest.raises(DataError) as error:
         validate(predictor_of(tiny.stand_in(MODEL)), tiny.Squares(0), CONFIG)

@@ -88,7 +88,7 @@ def test_layouts(rng):
     )
 
 
-def test_all_that_does_not_fit_is_listed_at_once():
+def test_what_does_not_fit_is_listed_at_once():
     arrays = {name: np.zeros(shape, np.float32) for name, (shape, _) in resnet_shapes(18).items()}
     del arrays["bn1.weight"], arrays["layer4.1.conv2.weight"]
     arrays["layer5.0.conv1.weight"] = np.zeros((1, 1, 1, 1))
