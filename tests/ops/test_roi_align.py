@@ -141,6 +141,14 @@ def test_keeps_the_features_dtype(pyramid):
     assert_close(pooled.astype(jnp.float32), align(pyramid, jnp.asarray(ROIS), jnp.zeros(len(ROIS), jnp.int32)), atol=0.04)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_gradient_keeps_the_features_dtype(pyramid, dtype):
+    maps, boxes, levels = [p.astype(dtype) for p in pyramid], jnp.asarray(ROIS), jnp.zeros(len(ROIS), jnp.int32)
+    with jax.enable_x64(True):  # where an array made without a dtype is float64
+        gradient = jax.eval_shape(jax.grad(lambda maps: jnp.sum(align(maps, boxes, levels))), maps)
+    assert [g.dtype for g in gradient] == [dtype] * 3
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [({"size": 0}, "size=0"), ({"samples": 0}, "samples=0"), ({"strides": [4.0]}, "3 levels with 1 strides")],
