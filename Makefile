@@ -16,11 +16,14 @@ demo: $(VENV)/.package  ## train, evaluate and picture the procedural shapes
 
 COVERAGE := --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
 
+# A process a core, each with whole files: most of a test is the compilation of a small program, which keeps one core busy.
+EACH_CORE := -n auto --dist loadfile
+
 test: $(VENV)/.test  ## every test that needs no PyTorch
-	$(PYTEST) -m "not parity" $(COVERAGE)
+	$(PYTEST) $(EACH_CORE) -m "not parity" $(COVERAGE)
 
 test-fast: $(VENV)/.test
-	$(PYTEST) -m "not parity and not slow"
+	$(PYTEST) $(EACH_CORE) -m "not parity and not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
