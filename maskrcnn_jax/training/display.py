@@ -43,6 +43,10 @@ class Display:
         """Say that steps run."""
         self._progress.update(self._task, description="training")
 
+    def evaluated(self, done: int, total: int) -> None:
+        """Say how many images of an evaluation are done."""
+        self._progress.update(self._task, description=f"evaluating {done}/{total}")
+
     def step(self, step: int, values: dict[str, float] | None) -> None:
         """Move to `step`; with `values` show them too."""
         self._progress.update(self._task, completed=step)

@@ -21,7 +21,7 @@ from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
 from maskrcnn_jax.training.inputs import checked_sources, train_batches
-from maskrcnn_jax.training.manifest import add_resumption, manifest, require_same_config, require_same_data, write_manifest
+from maskrcnn_jax.training.manifest import add_resumption, manifest, require_free, require_same_config, require_same_data, write_manifest
 from maskrcnn_jax.training.metrics import MetricsLog
 from maskrcnn_jax.training.start import initial_state, state_shapes
 from maskrcnn_jax.training.step import Metrics, TrainState, to_devices
@@ -79,16 +79,15 @@ def train(
         require_same_data(run, about)
     model = models.build(config.model)
     stream = train_batches(config, opened[0], start, config.train.steps)  # data without objects end it here, before all else
-    run.mkdir(parents=True, exist_ok=True)
     with Display(console or Console(), config.train.steps, start) as display:
+        state = _state_after(start, config, model, run, display)
+        # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
+        if resume:
+            add_resumption(run, about, start)
+        else:
+            write_manifest(run, about)
         loop = _Loop(config, model, run, start, opened, stream, display)
         try:
-            state = loop.initial_state()
-            # Not before: what cannot start leaves the manifest as it was.
-            if resume:
-                add_resumption(run, about, start)
-            else:
-                write_manifest(run, about)
             return loop.run(state)
         finally:
             loop.close()
@@ -127,7 +126,11 @@ class _Loop:
             evaluates = step == total or (config.eval.every is not None and step % config.eval.every == 0)
             if evaluates or step % config.train.checkpoint_every == 0:
                 self._record()
-                result = self._evaluate(step, state) if evaluates else None
+                try:
+                    result = self._evaluate(step, state) if evaluates else None
+                except Exception:  # an image that cannot be read, say: the training until here is not lost for it
+                    self._save(step, state, None)
+                    raise
                 self._save(step, state, result)
                 self._clock = time.perf_counter()
         if result is None:  # there was nothing left to do
@@ -139,15 +142,6 @@ class _Loop:
         """Close what is open."""
         self._log.close()
         self._writer.close()
-
-    def initial_state(self) -> TrainState:
-        """The state before the first step of this process."""
-        if not self._start:
-            self._display.doing("compiling the initialisation")
-            return initial_state(self._model, self._config)
-        shapes = state_shapes(self._model, self._config)
-        variables, rest = load_train(self._dir, self._start, _variables(shapes), _rest(shapes))
-        return TrainState(params=variables["params"], batch_stats=variables["batch_stats"], **rest)
 
     def _record(self) -> None:
         """Read the metrics of the step before, now that the next one is on its way, and check and log them."""
@@ -166,7 +160,7 @@ class _Loop:
 
     def _evaluate(self, step: int, state: TrainState) -> Evaluation:
         self._display.doing("evaluating")
-        result = validate(self._predictor(state), self._val_source, self._config)
+        result = validate(self._predictor(state), self._val_source, self._config, progress=self._display.evaluated)
         self._log.write(step, scalars(result), group="val")
         evaluation.write_results(self._dir / "detections.json", result.detections)
         return result
@@ -222,7 +216,19 @@ def _start_step(run: Path, config: ExperimentConfig, resume: bool) -> int:
         require_same_config(run, config)
     elif latest is not None:
         raise CheckpointError(f"{run}: already holds checkpoints up to step {latest}; add --resume to go on, or give another folder")
+    else:
+        require_free(run)
     return latest or 0
+
+
+def _state_after(start: int, config: ExperimentConfig, model: Model, run: Path, display: Display) -> TrainState:
+    """The state before the first step of this process."""
+    if not start:
+        display.doing("compiling the initialisation")
+        return initial_state(model, config)
+    shapes = state_shapes(model, config)
+    variables, rest = load_train(run, start, _variables(shapes), _rest(shapes))
+    return TrainState(params=variables["params"], batch_stats=variables["batch_stats"], **rest)
 
 
 def _variables(state: TrainState) -> dict[str, Any]:

@@ -16,14 +16,16 @@ from maskrcnn_jax.config import ExperimentConfig, to_dict
 from maskrcnn_jax.data import Source, fingerprint
 
 FILE = "manifest.json"
+WRITTEN = ("metrics.jsonl", "tensorboard", "detections.json", "pictures.png")  # over what has these names in the run folder
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pycocotools", "opencv-python-headless")
 
 
-# Fields that a resumed run may change, or sections of them. Paths of data are free because the data themselves are compared.
+# Fields that a resumed run may change. Paths of data are free because the data themselves are compared.
 FREE = (
-    *("train.steps", "train.log_every", "train.checkpoint_every", "train.keep", "eval."),
+    *("train.log_every", "train.checkpoint_every", "train.keep", "eval.every", "eval.batch_size", "eval.pictures"),
     *("data.workers", "data.train_annotations", "data.train_images", "data.val_annotations", "data.val_images"),
 )
+FREE_UNDER_MULTI_STEP = ("train.steps",)  # a cosine ends at the last step: with another one all its rates were others
 
 
 def manifest(config: ExperimentConfig, train_source: Source, val_source: Source) -> dict[str, Any]:
@@ -33,14 +35,24 @@ def manifest(config: ExperimentConfig, train_source: Source, val_source: Source)
         "python": sys.version,
         "versions": {"maskrcnn-jax": maskrcnn_jax.__version__, **{name: metadata.version(name) for name in PACKAGES}},
         "devices": [str(device) for device in jax.devices()],
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "data": {"train": fingerprint(train_source), "val": fingerprint(val_source)},
         "config": to_dict(config),
     }
 
 
+def require_free(run_dir: Path) -> None:
+    """Raise CheckpointError where a run in `run_dir` would write over files that no run has left there."""
+    taken = [name for name in WRITTEN if (run_dir / name).exists()]
+    if taken and not (run_dir / FILE).is_file():
+        raise CheckpointError(
+            f"{run_dir}: holds {', '.join(taken)}, which training writes anew, and is no run folder; give another one by --run-dir"
+        )
+
+
 def write_manifest(run_dir: Path, manifest: dict[str, Any]) -> None:
-    """Write `manifest.json` of a run that starts."""
+    """Make the folder of a run that starts and write its `manifest.json`."""
+    run_dir.mkdir(parents=True, exist_ok=True)
     _write(run_dir, manifest | {"resumed": []})
 
 
@@ -60,17 +72,18 @@ def require_same_config(run_dir: Path, config: ExperimentConfig) -> None:
     if not (run_dir / FILE).is_file():
         raise CheckpointError(f"{run_dir}: no run to resume; leave out --resume, or give a run folder")
     ours, theirs = (flatten_dict(json.loads(json.dumps(values)), sep=".") for values in (to_dict(config), _read(run_dir)["config"]))
-    if theirs["data.kind"] == "own" != ours["data.kind"]:
+    if theirs["data.kind"] == "own" and ours["data.kind"] != "own":
         raise CheckpointError(
             f"{run_dir}: this run's sources were given in Python; resume it there, with "
             f"maskrcnn_jax.train(config, {str(run_dir)!r}, sources=(train, val), resume=True)"
         )
+    free = FREE + (FREE_UNDER_MULTI_STEP if config.optimizer.schedule == "multi_step" else ())
     _refuse(
         run_dir,
         [
             f"{name} is {ours.get(name)!r}, the run's is {theirs.get(name)!r}"
             for name in sorted(ours.keys() | theirs.keys())
-            if not name.startswith(FREE) and ours.get(name) != theirs.get(name)
+            if name not in free and ours.get(name) != theirs.get(name)
         ],
     )
 
@@ -100,12 +113,15 @@ def _write(run_dir: Path, manifest: dict[str, Any]) -> None:
     whole.replace(run_dir / FILE)
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """Commit of the clone this package runs from, with `+` where files differ from it; None outside a clone."""
-    folder = Path(__file__).parent
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain"], cwd=folder, capture_output=True, text=True, check=True).stdout
+        _git("ls-files", "--error-unmatch", __file__)  # an environment may lie in the clone of something else
+        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return commit + ("+" if changed.strip() else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout.strip()

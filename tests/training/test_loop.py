@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import subprocess
 from dataclasses import replace
 
 import cv2
@@ -14,7 +15,7 @@ from maskrcnn_jax import checkpoint
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
 from maskrcnn_jax.config import ConfigError, EvalConfig, OptimizerConfig, to_dict
 from maskrcnn_jax.data import DataError
-from maskrcnn_jax.training import NonFiniteError, train
+from maskrcnn_jax.training import NonFiniteError, manifest, train
 from maskrcnn_jax.training.inputs import make_plan
 from maskrcnn_jax.training.metrics import MetricsLog
 from tests import tiny
@@ -67,10 +68,30 @@ def test_the_manifest_says_what_made_the_run(run_training, tmp_path):
     assert one["versions"]["jax"] == jax.__version__
     assert one["config"] == to_dict(replace(config, data=replace(config.data, kind="own")))
     assert one["command"]
-    assert one["git_commit"] is None or len(one["git_commit"].rstrip("+")) == 40
     assert len(one["data"]["train"]) == 64
     assert one["data"]["val"] == two["data"]["val"]
     assert one["data"]["train"] != two["data"]["train"]
+
+
+def test_the_commit_is_that_of_the_clone_the_package_runs_from(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    module, other = tmp_path / "package.py", tmp_path / ".venv" / "package.py"
+    other.parent.mkdir()
+    for path in (module, other):
+        path.write_text("")
+    monkeypatch.setattr("maskrcnn_jax.training.manifest.__file__", str(module))
+    assert manifest.git_commit() is None
+    git("init", "--initial-branch=main")
+    git("add", "package.py")
+    git("commit", "--message=one")
+    head = (tmp_path / ".git" / "refs" / "heads" / "main").read_text().strip()
+    assert manifest.git_commit() == head + "+"  # .venv is neither committed nor ignored
+    (tmp_path / ".gitignore").write_text(".venv\n.gitignore\n")
+    assert manifest.git_commit() == head
+    monkeypatch.setattr("maskrcnn_jax.training.manifest.__file__", str(other))
+    assert manifest.git_commit() is None
 
 
 def test_progress_is_printed_where_there_is_no_terminal(run_training, tmp_path):
@@ -129,6 +150,25 @@ def test_interrupted_anywhere_and_resumed_is_as_never_stopped(place, n, uninterr
     assert_equal_checkpoints(tmp_path, uninterrupted, 6)
 
 
+class Torn(tiny.Squares):
+    """The last image cannot be read."""
+
+    def __getitem__(self, i):
+        if i == len(self) - 1:
+            raise DataError(f"image id {100 + i}: torn")
+        return super().__getitem__(i)
+
+
+def test_a_validation_image_that_cannot_be_read_costs_no_training(uninterrupted, run_training, read_lines, tmp_path):
+    config = tiny.experiment(model=MODEL, checkpoint_every=100)
+    with pytest.raises(DataError, match="image id 102: torn"):
+        run_training(config, tmp_path, sources=(tiny.Squares(8), Torn(3)))
+    assert steps_on_disk(tmp_path) == [6]
+    run_training(config, tmp_path, resume=True)
+    assert read_lines(tmp_path) == read_lines(uninterrupted)
+    assert_equal_checkpoints(tmp_path, uninterrupted, 6)
+
+
 def test_resuming_a_finished_run_only_evaluates_again(run_training, tmp_path):
     config = tiny.experiment(model=MODEL)
     first = run_training(config, tmp_path)
@@ -145,6 +185,25 @@ def test_resuming_with_more_steps_goes_on(run_training, read_lines, tmp_path):
     moved = replace(config, data=replace(config.data, train_images="elsewhere"))  # the data themselves are the same
     run_training(moved, tmp_path, resume=True)
     assert [line["step"] for line in read_lines(tmp_path)] == [1, 2, 2, 3, 4, 4]
+
+
+def test_a_cosine_cannot_be_given_more_steps(run_training, tmp_path):
+    cosine = OptimizerConfig(learning_rate=0.01, warmup_steps=2, schedule="cosine")
+    run_training(tiny.experiment(model=MODEL, optimizer=cosine, steps=2), tmp_path)
+    with pytest.raises(CheckpointError) as error:
+        run_training(tiny.experiment(model=MODEL, optimizer=cosine, steps=4), tmp_path, resume=True)
+    assert_says(error, str(tmp_path), "train.steps is 4, the run's is 2", "another run folder")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "detections.json", "pictures.png", "tensorboard/events"])
+def test_files_of_others_are_not_written_over(name, run_training, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("theirs")
+    with pytest.raises(CheckpointError) as error:
+        run_training(tiny.experiment(model=MODEL), tmp_path)
+    assert_says(error, str(tmp_path), name.split("/")[0], "is no run folder", "another one by --run-dir")
+    assert [file.read_text() for file in tmp_path.rglob("*") if file.is_file()] == ["theirs"]
 
 
 def assert_says(error, *words):
@@ -166,6 +225,7 @@ def test_resuming_what_is_no_run_is_an_error(run_training, tmp_path):
         ({"train": {"seed": 3}}, "train.seed is 3, the run's is 0"),
         ({"train": {"weights": "other.npz"}}, "train.weights is 'other.npz', the run's is None"),
         ({"train": {"batch_size": 4}}, "train.batch_size is 4, the run's is 2"),
+        ({"eval": {"max_detections": 300}}, "eval.max_detections is 300, the run's is 100"),
         ({"sources": (tiny.Squares(7), tiny.Squares(3))}, "the train data are others"),
     ],
 )
@@ -173,6 +233,7 @@ def test_resuming_another_experiment_is_an_error_that_names_what_differs(change,
     run_training(tiny.experiment(model=MODEL, steps=2), tmp_path)
     before = (tmp_path / "manifest.json").read_text()
     other = tiny.experiment(model=MODEL, optimizer=change.get("optimizer"), **{"steps": 4} | change.get("train", {}))
+    other = replace(other, eval=replace(other.eval, **change.get("eval", {})))
     options = {"sources": change["sources"]} if "sources" in change else {}
     with pytest.raises(CheckpointError) as error:
         run_training(other, tmp_path, resume=True, **options)
