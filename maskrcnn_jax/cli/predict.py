@@ -12,6 +12,7 @@ from rich.progress import track
 from maskrcnn_jax import evaluation, inference, visualize
 from maskrcnn_jax.data import DataError, image_files, read_image
 from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.structs import Result
 
 PREDICTIONS = "predictions.json"
@@ -45,8 +46,9 @@ def main(arguments: Sequence[str]) -> None:
     results: dict[Path, Result] = {}
     faults: list[str] = []
     try:
-        for start in track(range(0, len(images), command.batch_size), "predicting"):
-            pictures = _readable(images[start : start + command.batch_size], faults)
+        chunk = command.batch_size * inference.CALLS_AT_ONCE
+        for start in track(range(0, len(images), chunk), "predicting"):
+            pictures = _readable(images[start : start + chunk], predictor, faults)
             for (path, image), result in zip(pictures.items(), predictor(list(pictures.values())), strict=True):
                 drawn = visualize.draw(image, result, predictor.categories, score_threshold=command.score_threshold)
                 visualize.save(command.out / names[path], drawn)
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     if faults:
         raise UserError(
-            f"{len(faults)} of {_count(len(images), 'image')} could not be read; all else is done. "
+            f"{len(faults)} of {_count(len(images), 'image')} could not be predicted; all else is done. "
             "Predict these again once mended, into another folder by --out:\n  " + "\n  ".join(faults)
         )
 
@@ -81,12 +83,14 @@ def named_images(paths: Sequence[Path]) -> list[Path]:
     return images
 
 
-def _readable(paths: Sequence[Path], faults: list[str]) -> dict[Path, np.ndarray]:
-    """Those of the images that can be read; of the others `faults` gets a line each."""
+def _readable(paths: Sequence[Path], predictor: Predictor, faults: list[str]) -> dict[Path, np.ndarray]:
+    """Those of the images that can be read and have a canvas; of the others `faults` gets a line each."""
     pictures = {}
     for path in paths:
         try:
-            pictures[path] = read_image(path)
+            image = read_image(path)
+            predictor.place(image, str(path))
+            pictures[path] = image
         except DataError as error:
             faults.append(str(error))
     return pictures
@@ -106,11 +110,13 @@ def output_names(images: Sequence[Path], out: Path) -> dict[Path, str]:
     if not images:
         raise UserError("no images; name at least one image file after the checkpoint")
     names: dict[Path, str] = {}
+    taken: set[str] = set()
     for path in images:
         name = f"{path.stem}.png"
-        if name in names.values():
+        if name in taken:
             raise UserError(f"{path}: its picture would overwrite that of another image called {path.stem}; predict them into two folders")
         names[path] = name
+        taken.add(name)
         if not path.exists():
             raise UserError(f"{path}: no such image file; correct the path")
     if out.exists() and not out.is_dir():

@@ -9,7 +9,7 @@ from maskrcnn_jax.data.loader import batches
 from maskrcnn_jax.data.opening import open_source
 from maskrcnn_jax.data.plan import Plan, train_min_sides
 from maskrcnn_jax.data.shapes import ShapesSource
-from maskrcnn_jax.data.source import DataError, Source, fingerprint, nonempty_indices
+from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name, nonempty_indices, source_name
 from maskrcnn_jax.data.transforms import drop_vanished, flip_horizontal, resize, resize_masks, train_transform
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "fingerprint",
     "flip_horizontal",
     "image_files",
+    "image_name",
     "make_batch",
     "nonempty_indices",
     "open_source",
@@ -36,6 +37,7 @@ __all__ = [
     "resize_image",
     "resize_masks",
     "resized_size",
+    "source_name",
     "tight_box",
     "train_min_sides",
     "train_transform",

@@ -19,21 +19,21 @@ def resized_size(size: Size, min_side: int, max_side: int) -> Size:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def canvas_for(size: Size, config: InputConfig) -> Size:
+def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
     """The canvas that holds an image already resized to `size`.
 
     `fixed`: the one of `config.canvases` with the smallest area (the first of equals). `multiple`: each side rounded up to a
     multiple of `config.multiple`; for a batch, `size` is the element-wise maximum of its sizes.
 
     Raises:
-      DataError: none of `config.canvases` holds the image.
+      DataError: none of `config.canvases` holds the image, which the message calls `name`.
     """
     if config.canvas == "multiple":
         return _round_up(size[0], config.multiple), _round_up(size[1], config.multiple)
     fitting = [(h, w) for h, w in config.canvases if h >= size[0] and w >= size[1]]
     if not fitting:
         raise DataError(
-            f"an image resized to {size[0]} x {size[1]} (height x width) fits none of model.input.canvases {config.canvases}; "
+            f"{name}: resized to {size[0]} x {size[1]} (height x width) it fits none of model.input.canvases {config.canvases}; "
             "add a canvas that holds it, or lower model.input.min_side or max_side (in training data.train_min_sides)"
         )
     return min(fitting, key=lambda canvas: canvas[0] * canvas[1])

@@ -49,6 +49,11 @@ def _faults(example: Example, classes: int) -> Iterator[str]:
         yield "a box is NaN or infinite; correct it, or leave the object out"
     if (boxes[:, :2] > boxes[:, 2:]).any():
         yield "a box ends before it begins; give (x0, y0, x1, y1), not (x, y, width, height)"
+    height, width = size
+    if n and (boxes.min() < 0 or boxes[:, 2].max() > width or boxes[:, 3].max() > height):
+        yield f"a box reaches out of the image, which is {height} x {width} (height x width); clip it, or leave the object out"
+    if not masks.any(axis=(1, 2)).all():
+        yield f"mask {int(np.argmin(masks.any(axis=(1, 2))))} has no pixel; draw it, or leave the object out"
     if n and not 1 <= labels.min() <= labels.max() <= classes:
         yield f"labels are {labels.min()} ... {labels.max()} of {classes} categories; give the position in `categories` plus one"
 

@@ -7,7 +7,7 @@ from jaxtyping import Int
 
 from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data.canvas import Size, canvas_for, resized_size
-from maskrcnn_jax.data.source import DataError
+from maskrcnn_jax.data.source import DataError, image_name
 
 
 class Plan:
@@ -88,11 +88,7 @@ class Plan:
 
     def _canvas_of(self, index: int) -> Size:
         height, width = self._sizes[index]
-        try:
-            return canvas_for((int(height), int(width)), self._input)
-        except DataError as error:
-            name = f"index {index} of the source" if self._ids is None else f"image id {self._ids[index]}"
-            raise DataError(f"{name}: {error}") from None
+        return canvas_for((int(height), int(width)), self._input, image_name(index, self._ids))
 
     def _batches_of(self, epoch: int) -> list[Int[np.ndarray, "b"]]:
         rng = np.random.default_rng((self._seed, epoch))

@@ -1,6 +1,7 @@
 """What a dataset is to the rest of the package: a sequence of examples, and the one error for bad data."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -47,6 +48,16 @@ class Source(Protocol):
         ...
 
 
+def source_name(source: Source) -> str:
+    """What messages call a dataset: its annotation file, or its class."""
+    return str(getattr(source, "annotation_file", type(source).__name__))
+
+
+def image_name(index: int, image_ids: Sequence[int] | np.ndarray | None) -> str:
+    """What messages call an image that has not been read: its id where the source has `image_ids`."""
+    return f"index {index} of the source" if image_ids is None else f"image id {image_ids[index]}"
+
+
 def nonempty_indices(source: Source) -> Int[np.ndarray, "u"]:
     """Indices of the images with at least one object that is not a crowd, ascending; all where the source does not count.
 
@@ -58,8 +69,9 @@ def nonempty_indices(source: Source) -> Int[np.ndarray, "u"]:
         return np.arange(len(source))
     indices = np.flatnonzero(np.asarray(counts) > 0)
     if not len(indices):
-        name = getattr(source, "annotation_file", type(source).__name__)
-        raise DataError(f"{name}: none of its {len(source)} images has an object; annotate some, or set data.drop_empty to False")
+        raise DataError(
+            f"{source_name(source)}: none of its {len(source)} images has an object; annotate some, or set data.drop_empty to False"
+        )
     return indices
 
 

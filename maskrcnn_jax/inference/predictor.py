@@ -21,6 +21,7 @@ from maskrcnn_jax.structs import Category, Detections, Result
 
 logger = logging.getLogger(__name__)
 
+CALLS_AT_ONCE = 8  # who has many images gives those of so many calls together: of various shapes, they fill their canvases' batches
 PASTED_AT_ONCE = 16  # masks in one call: bounds memory at so many images of the result's size
 PASTE_MULTIPLE = 128  # images are pasted into sides rounded up to this, so that few sizes are compiled
 
@@ -63,13 +64,12 @@ class Predictor:
         Raises:
           DataError: an image is something else, or fits no canvas of the model's config.
         """
-        for i, image in enumerate(images):
-            check_image(image, f"image {i} of the list")
-        config = self.model.config.input
-        sizes = [resized_size((image.shape[0], image.shape[1]), config.min_side, config.max_side) for image in images]
+        sizes: list[Size] = []
         groups: dict[Size, list[int]] = defaultdict(list)
-        for i, size in enumerate(sizes):
-            groups[canvas_for(size, config)].append(i)
+        for i, image in enumerate(images):
+            size, canvas = self.place(image, f"image {i} of the list")
+            sizes.append(size)
+            groups[canvas].append(i)
         results: dict[int, Result] = {}
         for canvas, members in groups.items():
             for start in range(0, len(members), self.batch_size):
@@ -85,6 +85,17 @@ class Predictor:
                 *(sum(cut), len(cut), len(images), self.model.config.detect.max_candidates),
             )
         return [results[i] for i in range(len(images))]
+
+    def place(self, image: Any, name: str) -> tuple[Size, Size]:
+        """The size that an image is resized to and the canvas it is put on, (height, width) each.
+
+        Raises:
+          DataError: the image, called `name`, is no uint8[height, width, 3], or fits no canvas.
+        """
+        check_image(image, name)
+        config = self.model.config.input
+        size = resized_size((image.shape[0], image.shape[1]), config.min_side, config.max_side)
+        return size, canvas_for(size, config, name)
 
     def _run(self, images: list[np.ndarray], sizes: list[Size], canvas: Size) -> Detections:
         batch = np.zeros((self.batch_size, *canvas, 3), np.uint8)

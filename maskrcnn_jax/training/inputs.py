@@ -2,8 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 
-from maskrcnn_jax.config import ConfigError, ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches, nonempty_indices, open_source
+from maskrcnn_jax.config import ConfigError, ExperimentConfig, InputConfig
+from maskrcnn_jax.data import (
+    DataError,
+    Plan,
+    Source,
+    batches,
+    canvas_for,
+    image_name,
+    nonempty_indices,
+    open_source,
+    resized_size,
+    source_name,
+)
 from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.structs import Batch, Category
 
@@ -20,7 +31,7 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
     else:
         train_source, val_source = sources
     check_classes(config, train_source)
-    check_measurable(train_source.categories, val_source)
+    check_measurable(train_source.categories, val_source, config.model.input)
     return train_source, val_source
 
 
@@ -29,15 +40,24 @@ def check_classes(config: ExperimentConfig, source: Source) -> None:
     count = len(source.categories)
     if config.model.num_classes != count:
         raise ConfigError(
-            f"model.num_classes is {config.model.num_classes}, but the number of categories in {_name(source)} is {count}; "
+            f"model.num_classes is {config.model.num_classes}, but the number of categories in {source_name(source)} is {count}; "
             f"set --model.num-classes {count} (to start from a checkpoint of other classes, --train.new-classes too)"
         )
 
 
-def check_measurable(categories: Sequence[Category], source: Source) -> None:
-    """Raise DataError unless `source` has an image, and the names of `categories`, label by label of the model, as its own."""
+def check_measurable(categories: Sequence[Category], source: Source, config: InputConfig) -> None:
+    """Raise DataError unless a model can be measured on `source`.
+
+    Args:
+      categories: the model's, label by label; the source must have the same names.
+      source: must have an image, and a canvas for each.
+      config: the model's canvases.
+    """
     if not len(source):
-        raise DataError(f"{_name(source)}: no image to validate on; check data.val_annotations (kind shapes: data.val_size)")
+        raise DataError(f"{source_name(source)}: no image to validate on; check data.val_annotations (kind shapes: data.val_size)")
+    for i, (height, width) in enumerate(source.sizes):
+        size = resized_size((int(height), int(width)), config.min_side, config.max_side)
+        canvas_for(size, config, f"{source_name(source)}: {image_name(i, getattr(source, 'image_ids', None))}")
     names, others = ([category.name for category in table] for table in (categories, source.categories))
     if names == others:
         return
@@ -47,13 +67,9 @@ def check_measurable(categories: Sequence[Category], source: Source) -> None:
         label = next(k for k in range(len(names)) if names[k] != others[k])
         fault = f"label {label + 1} is {others[label]!r}, but the model's is {names[label]!r}"
     raise DataError(
-        f"{_name(source)}: {fault}; measure the model on data with the categories it was trained on, in the same order of ids "
+        f"{source_name(source)}: {fault}; measure the model on data with the categories it was trained on, in the same order of ids "
         "(COCO files: --data.val-annotations PATH --data.val-images PATH)"
     )
-
-
-def _name(source: Source) -> str:
-    return str(getattr(source, "annotation_file", type(source).__name__))
 
 
 def make_plan(config: ExperimentConfig, source: Source) -> Plan:

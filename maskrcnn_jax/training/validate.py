@@ -10,16 +10,14 @@ import numpy as np
 
 from maskrcnn_jax import evaluation
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches
+from maskrcnn_jax.data import DataError, Plan, Source, batches, check_example, source_name
 from maskrcnn_jax.evaluation import Metrics
-from maskrcnn_jax.inference import Predictor
+from maskrcnn_jax.inference import CALLS_AT_ONCE, Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
 from maskrcnn_jax.ops import ratio_value
 from maskrcnn_jax.structs import Batch, Result
 from maskrcnn_jax.training.inputs import check_measurable
 from maskrcnn_jax.training.step import to_devices
-
-CALLS_AT_ONCE = 8  # images of so many calls are read together, so that canvases fill up
 
 
 class Evaluation(NamedTuple):
@@ -44,13 +42,14 @@ def validate(
     Args:
       predictor: the model.
       source: images with ground truth, of the model's categories.
-      config: `config.eval` says what is measured.
+      config: `eval` says what is measured, `data` how the batches of the losses are made, `train.seed` what they draw.
       progress: called with images done and their number.
 
     Raises:
-      DataError: the categories are others, there is no image, one cannot be read, or two have the same id.
+      DataError: the categories are others, there is no image, an image fits no canvas or cannot be read, an example is not
+        what `structs.Example` says, or two have the same id.
     """
-    check_measurable(predictor.categories, source)
+    check_measurable(predictor.categories, source, predictor.model.config.input)
     total = min(len(source), config.eval.max_images or len(source))
     detections: list[dict[str, Any]] = []
     cut = 0
@@ -72,10 +71,13 @@ def validation_losses(predictor: Predictor, source: Source, config: ExperimentCo
     model = predictor.model
     data = replace(config.data, flip=0.0, train_min_sides=())
     size = predictor.batch_size
-    plan = Plan(source.sizes, config.model.input, data, batch_size=size, seed=0, indices=np.arange(total), shuffle=False)
+    image_ids = getattr(source, "image_ids", None)
+    plan = Plan(
+        source.sizes, model.config.input, data, batch_size=size, seed=0, indices=np.arange(total), shuffle=False, image_ids=image_ids
+    )
     sums: Any = None
     key = jax.random.key(config.train.seed)
-    stream = batches(source, plan, config.model.input, data, start_step=0, stop_step=plan.steps_per_epoch, seed=config.train.seed)
+    stream = batches(source, plan, model.config.input, data, start_step=0, stop_step=plan.steps_per_epoch, seed=config.train.seed)
     for step, batch in enumerate(stream):
         ratios = _losses(model, predictor.variables, to_devices(batch, model.mesh), jax.random.fold_in(key, step))
         sums = ratios if sums is None else jax.tree.map(jax.numpy.add, sums, ratios)
@@ -95,8 +97,9 @@ def _results(predictor: Predictor, source: Source, total: int) -> Iterator[tuple
         ids, images = [], []
         for i in range(start, min(start + chunk, total)):
             example = source[i]
+            check_example(example, len(source.categories))
             if int(example.image_id) in seen:
-                raise DataError(f"{type(source).__name__}: image id {example.image_id} occurs twice; give every image an id of its own")
+                raise DataError(f"{source_name(source)}: image id {example.image_id} occurs twice; give every image an id of its own")
             seen.add(int(example.image_id))
             ids.append(int(example.image_id))
             images.append(example.image)

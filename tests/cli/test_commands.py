@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import cv2
 import jax
@@ -224,10 +225,15 @@ def test_earlier_predictions_are_not_overwritten(trained, images, tmp_path, caps
 @pytest.fixture
 def instant(monkeypatch):
     """A model in no time for the checkpoint: it finds what is bright, here all but black pictures, with a score under 0.9."""
-    model = tiny.stand_in(tiny.MODEL)
-    variables = model.init(jax.random.key(0))
-    variables["params"]["head"]["layer"]["kernel"] = np.float32([1, 0, 0])
-    monkeypatch.setattr(inference, "load", lambda path, *, batch_size: Predictor(model, variables, CATEGORIES, batch_size=batch_size))
+
+    def stand_in_for(config):
+        model = tiny.stand_in(config)
+        variables = model.init(jax.random.key(0))
+        variables["params"]["head"]["layer"]["kernel"] = np.float32([1, 0, 0])
+        monkeypatch.setattr(inference, "load", lambda path, *, batch_size: Predictor(model, variables, CATEGORIES, batch_size=batch_size))
+
+    stand_in_for(tiny.MODEL)
+    return stand_in_for
 
 
 @pytest.mark.usefixtures("instant")
@@ -242,7 +248,7 @@ def test_images_that_cannot_be_read_are_named_at_the_end_and_the_others_are_done
         main(["predict", "run", *map(str, given), "--out", str(tmp_path / "found"), "--batch-size", str(batch_size)])
     assert end.value.code == 1
     printed = capsys.readouterr()
-    assert "maskrcnn predict: 2 of 4 images could not be read; all else is done. Predict these again once mended, into" in printed.err
+    assert "maskrcnn predict: 2 of 4 images could not be predicted; all else is done. Predict these again once mended, into" in printed.err
     assert "another folder by --out:\n" in printed.err
     for path in bad:
         assert f"\n  {path}: corrupt, truncated or not an image" in printed.err
@@ -257,12 +263,23 @@ def test_images_that_cannot_be_read_are_named_at_the_end_and_the_others_are_done
     assert sorted(path.name for path in (tmp_path / "mended").iterdir()) == ["bad.png", "predictions.json"]
 
 
+def test_an_image_that_fits_no_canvas_is_named_at_the_end_and_the_others_are_done(instant, tmp_path, capsys):
+    instant(replace(tiny.MODEL, input=replace(tiny.MODEL.input, max_side=128)))
+    square, wide = tmp_path / "square.png", tmp_path / "wide.png"
+    Image.new("RGB", (64, 64)).save(square)
+    Image.new("RGB", (128, 64)).save(wide)
+    err = refused(["run", wide, square, "--out", tmp_path / "found"], capsys)
+    assert "1 of 2 images could not be predicted; all else is done" in err
+    assert f"\n  {wide}: resized to 64 x 128 (height x width) it fits none of model.input.canvases" in err
+    assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["predictions.json", "square.png"]
+
+
 @pytest.mark.usefixtures("instant")
 def test_where_no_image_can_be_read_the_same_command_works_once_they_are_mended(images, tmp_path, capsys):
     path = tmp_path / "bad.png"
     path.write_bytes(b"no image")
     err = refused(["run", path, "--out", tmp_path / "found"], capsys)
-    assert "maskrcnn predict: 1 of 1 image could not be read" in err
+    assert "maskrcnn predict: 1 of 1 image could not be predicted" in err
     assert f"{path}: corrupt" in err
     path.write_bytes(images[0].read_bytes())
     main(["predict", "run", str(path), "--out", str(tmp_path / "found")])
@@ -284,6 +301,7 @@ def test_what_was_found_before_the_command_is_stopped_is_written(images, tmp_pat
         return np.zeros((64, 64, 3), np.uint8)
 
     monkeypatch.setattr("maskrcnn_jax.cli.predict.read_image", stopped)
+    monkeypatch.setattr(inference, "CALLS_AT_ONCE", 1)
     with pytest.raises(KeyboardInterrupt):
         main(["predict", "run", *map(str, images), "--out", str(tmp_path / "found")])
     found = json.loads((tmp_path / "found" / "predictions.json").read_text())

@@ -16,6 +16,8 @@ GOOD = Example(
 )
 NONE = GOOD._replace(masks=GOOD.masks[:0], boxes=GOOD.boxes[:0], labels=GOOD.labels[:0], crowd=GOOD.crowd[:0])
 
+OUT = "out of the image, which is 4 x 6 (height x width); clip it, or leave the object out"
+
 
 @pytest.mark.parametrize(
     "example",
@@ -53,6 +55,10 @@ def test_what_can_be_trained_on_passes(example):
             np.array([[3.0, 0, 2, 4], [0, 0, 1, 1]]),
             "a box ends before it begins; give (x0, y0, x1, y1), not (x, y, width, height)",
         ),
+        ("boxes", np.array([[0, 0, 6, 4], [-1, 0, 2, 1]], float), f"a box reaches {OUT}"),
+        ("boxes", np.array([[0, 0, 6.5, 4], [0, 0, 2, 1]], float), f"a box reaches {OUT}"),
+        ("boxes", np.array([[0, 0, 6, 4], [2, 2, 3, 5]], float), f"a box reaches {OUT}"),
+        ("masks", np.stack([GOOD.masks[0], 0 * GOOD.masks[1]]), "mask 1 has no pixel; draw it, or leave the object out"),
         ("labels", np.array([0, 3]), "labels are 0 ... 3 of 3 categories; give the position in `categories` plus one"),
         ("labels", np.array([1, 4]), "labels are 1 ... 4 of 3 categories; give the position in `categories` plus one"),
     ],

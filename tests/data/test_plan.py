@@ -93,7 +93,7 @@ def test_an_image_that_fits_no_canvas_is_named(image_ids, name):
     config = InputConfig(min_side=64, max_side=128, canvases=((64, 128),))
     with pytest.raises(DataError) as error:
         Plan(np.array([[64, 64], [128, 64]]), config, DATA, batch_size=1, seed=0, image_ids=image_ids)
-    assert str(error.value).startswith(f"{name}: an image resized to 128 x 64 (height x width) fits none")
+    assert str(error.value).startswith(f"{name}: resized to 128 x 64 (height x width) it fits none")
     assert "add a canvas" in str(error.value)
 
 

@@ -117,8 +117,8 @@ def test_one_program_a_canvas():
 def test_an_image_that_fits_no_canvas_is_an_error():
     config = replace(CONFIG, input=replace(INPUT, canvases=((64, 64),)))
     with pytest.raises(DataError) as error:
-        predictor_of(tiny.stand_in(config))([np.zeros((64, 90, 3), np.uint8)])
-    assert "64 x 90" in str(error.value)
+        predictor_of(tiny.stand_in(config))([np.zeros((64, 64, 3), np.uint8), np.zeros((64, 90, 3), np.uint8)])
+    assert str(error.value).startswith("image 1 of the list: resized to 64 x 90 (height x width) it fits none of model.input.canvases")
     assert "add a canvas that holds it" in str(error.value)
 
 

@@ -337,6 +337,16 @@ def test_an_empty_validation_source_is_an_error_before_the_first_step(run_traini
     assert not (tmp_path / "run").exists()
 
 
+def test_a_validation_image_without_a_canvas_is_an_error_before_the_first_step(run_training, tmp_path):
+    source = tiny.Squares(3)
+    source.sizes[1] = (64, 90)
+    config = tiny.experiment(model=replace(MODEL, input=replace(MODEL.input, max_side=128)))
+    with pytest.raises(DataError) as error:
+        run_training(config, tmp_path / "run", sources=(tiny.Squares(8), source))
+    assert_says(error, "Squares: index 1 of the source: resized to 64 x 90", "fits none of model.input.canvases", "add a canvas")
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_on_an_empty_source_is_an_error(run_training, tmp_path):
     with pytest.raises(DataError) as error:
         run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=(tiny.Squares(0), tiny.Squares(3)))

@@ -157,6 +157,20 @@ def test_data_of_other_categories_are_an_error_that_names_them():
     assert "data with the categories it was trained on" in str(error.value)
 
 
+class Unlabelled(tiny.Squares):
+    """Labels count from 0."""
+
+    def __getitem__(self, i):
+        example = super().__getitem__(i)
+        return example._replace(labels=example.labels - 1)
+
+
+def test_an_example_that_is_wrong_is_an_error_that_names_it():
+    with pytest.raises(DataError) as error:
+        validate(predictor_of(tiny.stand_in(MODEL)), Unlabelled(3), CONFIG)
+    assert str(error.value) == "image id 100: labels are 0 ... 0 of 2 categories; give the position in `categories` plus one"
+
+
 def test_no_image_is_an_error():
     with pytest.raises(DataError) as error:
         validate(predictor_of(tiny.stand_in(MODEL)), tiny.Squares(0), CONFIG)
