@@ -8,7 +8,7 @@ bbbc.broadinstitute.org/BBBC038; bring them into COCO format and give the four p
 Command, in a clone beside the data folder:
   maskrcnn train nuclei --train.weights ../shared/data/backbones/resnet18_ktb_small.npz
 Without ImageNet weights: leave out --train.weights; frozen batch norm then only makes sense as the identity it starts as, so
-add --model.backbone.norm group_norm --model.backbone.norm-epsilon 1e-5 --model.backbone.frozen-stages 0.
+add --model.backbone.norm group_norm --model.backbone.frozen-stages 0.
 Hardware: two CPU cores, 44 minutes. Reached: mask AP 0.469, AP50 0.819 (docs/benchmarks.md).
 """
 
@@ -35,7 +35,7 @@ def get_config() -> ExperimentConfig:
         model=ModelConfig(
             num_classes=1,
             input=InputConfig(min_side=256, max_side=320, canvases=((256, 256), (256, 320), (320, 256))),
-            backbone=BackboneConfig(depth=18, norm_epsilon=0.0, frozen_stages=2),
+            backbone=BackboneConfig(depth=18, frozen_stages=2),
             anchors=AnchorConfig(sizes=(8.0, 16.0, 32.0, 64.0, 128.0)),
             assign=AssignConfig(roi_samples=128),
             detect=DetectConfig(max_detections=200),

@@ -119,7 +119,7 @@ def load(path: str | Path) -> Checkpoint:
         folder = folder / FOLDER / str(best_step(folder))
     try:
         about = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(folder / ABOUT)
-        variables = ocp.StandardCheckpointer().restore(folder / MODEL)
+        variables = ocp.Checkpointer(ocp.StandardCheckpointHandler()).restore(folder / MODEL, args=_on_one_device())
         config = from_dict(ExperimentConfig, about["config"])
         categories = tuple(Category(*category) for category in about["categories"])
     except ConfigError as error:
@@ -146,6 +146,11 @@ def load_train(run_dir: Path, step: int, variables: dict[str, Any], train: Any) 
         raise CheckpointError(
             f"{folder}: does not fit this config ({error}); resume with the config of the run's manifest.json, or start another run folder"
         ) from error
+
+
+def _on_one_device() -> Any:
+    """How to restore arrays here that were on other devices, or on more of them."""
+    return ocp.args.StandardRestore(fallback_sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0]))
 
 
 def _mask_ap_of(metrics: dict[str, float]) -> float:

@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +12,7 @@ import pytest
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, best_step, latest_step, load, load_train
 from maskrcnn_jax.structs import Category
 from tests import tiny
+from tests.conftest import REPO
 
 CONFIG = tiny.experiment(keep=2)
 CATEGORIES = (Category(30, "red"), Category(20, "naïve ⬟"))
@@ -50,6 +54,27 @@ def test_everything_comes_back_equal(run):
     assert jax.tree.structure(found.variables) == jax.tree.structure(variables_of(1))
     jax.tree.map(np.testing.assert_array_equal, found.variables, variables_of(1))
     assert {type(leaf) for leaf in jax.tree.leaves(found.variables)} == {np.ndarray}
+
+
+WRITE_ON_FOUR_DEVICES = """
+import sys
+from pathlib import Path
+
+import jax
+
+from tests.test_checkpoint import CATEGORIES, CONFIG, CheckpointWriter, train_of, variables_of
+
+everywhere = jax.sharding.NamedSharding(jax.make_mesh((4,), ("data",)), jax.sharding.PartitionSpec())
+writer = CheckpointWriter(Path(sys.argv[1]), CONFIG, CATEGORIES)
+writer.save(1, jax.device_put(variables_of(1), everywhere), train_of(1), 0.5)
+"""
+
+
+def test_what_four_devices_wrote_one_can_read(tmp_path):
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    command = [sys.executable, "-c", WRITE_ON_FOUR_DEVICES, str(tmp_path)]
+    subprocess.run(command, cwd=REPO, env={**os.environ, "XLA_FLAGS": flags}, check=True)
+    jax.tree.map(np.testing.assert_array_equal, load(tmp_path).variables, variables_of(1))
 
 
 def test_the_latest_and_the_best_are_kept_and_a_run_folder_means_its_best(tmp_path):

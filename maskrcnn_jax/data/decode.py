@@ -19,7 +19,8 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
     """Decode an image file with Pillow, which refuses truncated files (OpenCV fills the rest with grey).
 
     Every mode becomes RGB: grey is repeated, palettes are looked up, alpha is dropped (not blended), CMYK is converted; of
-    16-bit values the high byte is kept. A JPEG whose bytes were altered, but not cut short, may decode unnoticed.
+    16-bit values the high byte is kept, of 32-bit ones too unless all are below 256. A JPEG whose bytes were altered, but not
+    cut short, may decode unnoticed.
 
     EXIF orientation is applied. With `size` it is applied where the turned image has that size; where only the image as stored
     has it, annotations refer to the pixels as stored and nothing is turned. EXIF data that cannot be read turn nothing.
@@ -75,7 +76,8 @@ def _rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode.startswith("I"):
         grey = np.asarray(image)
         if grey.min() >= 0 and grey.max() <= 0xFFFF:
-            return np.repeat((grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
+            eight_bits = image.mode == "I" and grey.max() <= 0xFF
+            return np.repeat((grey if eight_bits else grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
     elif image.mode != "F":
         return np.array(image.convert("RGB"))
     raise DataError(f"{path}: pixels of Pillow mode {image.mode} are neither 8 nor 16 bits; convert the file to 8-bit RGB or grey")

@@ -37,8 +37,9 @@ def evaluate(
 ) -> dict[str, Metrics]:
     """COCO's metrics of `detections` against `ground_truth`, per kind.
 
-    Boxes and masks are measured apart, as official numbers are: the area that decides small, medium or large is that of the
-    box for "bbox" and of the mask for "segm". No detections give 0.0, no objects nan. The arguments are not changed.
+    Boxes and masks are measured apart, as official numbers are: the area that decides whether a detection is small, medium or
+    large is that of the box for "bbox" and of the mask for "segm"; of ground truth it is the annotation's `area`. No
+    detections give 0.0, no objects nan. The arguments are not changed.
 
     Args:
       ground_truth: a COCO dataset dict, as `ground_truth()` makes it; annotation ids are not read.

@@ -9,7 +9,7 @@ from jax.stages import Compiled
 from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.structs import Batch
-from maskrcnn_jax.training.step import Metrics, TrainState, make_step
+from maskrcnn_jax.training.step import StepMetrics, TrainState, make_step
 
 
 class CompiledSteps:
@@ -30,7 +30,7 @@ class CompiledSteps:
         self._step = jax.jit(make_step(model, config), donate_argnums=0)
         self._on_compile = on_compile
 
-    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
         """State after the step, and its metrics; `state` is used up."""
         return self.program(state, batch)(state, batch)
 

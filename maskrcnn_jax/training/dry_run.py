@@ -59,8 +59,8 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
 
 def duration(seconds: float) -> str:
     """In the unit that suits, such as "42.0 s", "12.5 min", "3.5 h" or "2.1 days"."""
-    for unit, length, limit in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 2 * 86400)):
-        if seconds < limit:
+    for unit, length, limit in (("s", 1, 60), ("min", 60, 60), ("h", 3600, 48)):
+        if round(seconds / length, 1) < limit:
             return f"{seconds / length:.1f} {unit}"
     return f"{seconds / 86400:.1f} days"
 

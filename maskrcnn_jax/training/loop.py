@@ -24,7 +24,7 @@ from maskrcnn_jax.training.inputs import checked_sources, train_batches
 from maskrcnn_jax.training.manifest import add_resumption, manifest, require_free, require_same_config, require_same_data, write_manifest
 from maskrcnn_jax.training.metrics import MetricsLog
 from maskrcnn_jax.training.start import initial_state, state_shapes
-from maskrcnn_jax.training.step import Metrics, TrainState, to_devices
+from maskrcnn_jax.training.step import StepMetrics, TrainState, to_devices
 from maskrcnn_jax.training.validate import Evaluation, validate
 
 COLUMNS = 2  # pairs of pictures in a row of the grid
@@ -38,7 +38,7 @@ class _Pending(NamedTuple):
     """A step whose metrics are still on the device."""
 
     step: int
-    metrics: Metrics
+    metrics: StepMetrics
     image_ids: np.ndarray
 
 

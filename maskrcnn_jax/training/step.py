@@ -16,7 +16,7 @@ from maskrcnn_jax.ops import ratio_value
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.optimizer import Flat, learning_rate, make_optimizer
 
-Metrics = dict[str, Array]
+StepMetrics = dict[str, Array]
 
 
 class TrainState(NamedTuple):
@@ -51,7 +51,7 @@ def init_state(variables: dict[str, Any], model: Model, config: ExperimentConfig
     )
 
 
-def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]]:
     """The function of one step, to be compiled: state and batch to state and metrics.
 
     Metrics are float32[]: the five losses by name, their sum `loss`, `grad_norm` before clipping, `learning_rate`, and
@@ -60,11 +60,11 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
     optimizer = make_optimizer(config.optimizer, config.train.steps)
     rate = learning_rate(config.optimizer, config.train.steps)
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
         trained, frozen = split_frozen(state.params, model)
         key = jax.random.fold_in(state.key, state.step)
 
-        def total(trained: Flat) -> tuple[Array, tuple[Metrics, Any]]:
+        def total(trained: Flat) -> tuple[Array, tuple[StepMetrics, Any]]:
             params = unflatten_dict(trained | frozen, sep="/")
             losses, batch_stats = model.losses({"params": params, "batch_stats": state.batch_stats}, batch, key)
             values = {name: ratio_value(ratio) for name, ratio in losses.items()}

@@ -57,6 +57,11 @@ def test_of_16_bits_the_high_byte_is_kept(tmp_path):
     assert read_image(save(tmp_path / "a.png", grey))[0, :, 1].tolist() == [0, 0, 1, 255]
 
 
+@pytest.mark.parametrize(("values", "kept"), [([0, 200, 255], [0, 200, 255]), ([0, 255, 256], [0, 0, 1])])
+def test_of_32_bits_values_below_256_are_kept_and_else_the_high_byte_of_16(values, kept, tmp_path):
+    assert read_image(save(tmp_path / "a.tiff", np.array([values], np.int32)))[0, :, 1].tolist() == kept
+
+
 def test_cmyk_is_converted(tmp_path):
     Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=100)
     red = read_image(tmp_path / "a.jpg")[0, 0].tolist()

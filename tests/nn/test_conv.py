@@ -43,7 +43,7 @@ def test_equals_a_convolution_padded_by_half_its_kernel(key, rng, kernel, stride
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     found = module.apply({"params": {"conv": params}}, x)
-    np.testing.assert_allclose(found, expected + params["bias"][None, None, None, :], atol=1e-4)
+    np.testing.assert_allclose(found, expected + params["bias"][None, None, None, :], atol=1e-4)  # up to 196 products, summed otherwise
 
 
 def gradients_by_loops(x, kernel, stride, gradient):
@@ -111,4 +111,4 @@ def test_upsampling_conv_equals_a_loop(key, rng):
             for i in range(2):
                 for j in range(2):
                     expected[:, 2 * row + i, 2 * column + j] = x[:, row, column] @ params["kernel"][:, i, j] + params["bias"][i, j]
-    np.testing.assert_allclose(Upsampling().apply({"params": {"deconv": params}}, x), expected, atol=1e-5)
+    np.testing.assert_allclose(Upsampling().apply({"params": {"deconv": params}}, x), expected, atol=1e-5)  # sums of 6 products

@@ -31,6 +31,7 @@ def test_group_norm_of_32_groups_unless_they_get_small(key, rng, channels, group
     variables = module.init(key, x)
     plain = np.asarray(x @ variables["params"]["conv"]["kernel"], np.float64).reshape(2, 12, groups, -1)
     expected = (plain - plain.mean(axis=(1, 3), keepdims=True)) / np.sqrt(plain.var(axis=(1, 3), keepdims=True) + 0.1)
+    # Mean and variance of up to 192 values in float32, divided by a deviation of down to 0.3.
     np.testing.assert_allclose(module.apply(variables, x), expected.reshape(2, 3, 4, channels), atol=1e-4)
 
 
