@@ -24,7 +24,7 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
 
     Raises:
       ConfigError: the training data have another number of classes than the model.
-      DataError: data that cannot be opened, whose categories differ, or without an image to validate on.
+      DataError: data that cannot be opened or whose categories differ; validation data with no image, or one without a canvas.
     """
     if sources is None:  # validation first: its file is the smaller, so that a wrong path in it is told at once
         val_source, train_source = open_source(config.data, "val"), open_source(config.data, "train")
