@@ -21,11 +21,13 @@ def conv(channels: int, kernel: int, *, stride: int = 1, use_bias: bool = True, 
     """A square convolution with padding (kernel - 1) / 2 on each side, as PyTorch has it.
 
     A 1x1 convolution is a matrix product and written as one, kernel [c, d]: XLA's CPU compiler is several times faster at
-    the gradient of that form, and no slower on a GPU.
+    the gradient of that form, and no slower on a GPU. With a stride, the cells it reads are set apart from it by a barrier:
+    XLA's GPU compiler (jaxlib 0.11.2) ends the process when it fuses a strided slice into a product
+    (https://github.com/openxla/xla/issues/47381).
     """
     if kernel == 1:
         dense = nn.Dense(channels, use_bias=use_bias, kernel_init=init, name=name)
-        return lambda x: dense(x[:, ::stride, ::stride])
+        return lambda x: dense(x if stride == 1 else lax.optimization_barrier(x[:, ::stride, ::stride]))
     return nn.Conv(
         channels,
         (kernel, kernel),

@@ -46,6 +46,15 @@ def test_equals_a_convolution_padded_by_half_its_kernel(key, rng, kernel, stride
     np.testing.assert_allclose(found, expected + params["bias"][None, None, None, :], atol=1e-4)  # up to 196 products, summed otherwise
 
 
+def test_a_strided_product_is_apart_from_what_it_reads(key):
+    x = jnp.ones((1, 4, 4, 3))
+    module = Conv(1, 2)
+    variables = module.init(key, x)
+    strided = str(jax.make_jaxpr(module.apply)(variables, x))
+    assert strided.index("optimization_barrier") < strided.index("dot_general")  # else XLA's GPU compiler ends the process
+    assert "optimization_barrier" not in str(jax.make_jaxpr(Conv(1, 1).apply)(variables, x))
+
+
 def gradients_by_loops(x, kernel, stride, gradient):
     """Gradients of `sum(convolve(x, kernel, stride) * gradient)` for x and kernel."""
     size, (_, h, w, _) = len(kernel), gradient.shape
