@@ -1,6 +1,8 @@
 """Fixtures of all tests; shapes and types of the package are checked at every call."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -17,6 +19,15 @@ from jaxtyping import install_import_hook
 
 # Before the package is imported. The numeric tower: an int where a float is asked for is right Python.
 install_import_hook("maskrcnn_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+
+def run_on_four_devices(*arguments: str) -> None:
+    """Run Python with `arguments` from the repository's root, in a process whose CPU counts as four devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=REPO, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

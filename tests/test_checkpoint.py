@@ -1,8 +1,5 @@
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +9,7 @@ import pytest
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, best_step, latest_step, load, load_train
 from maskrcnn_jax.structs import Category
 from tests import tiny
-from tests.conftest import REPO
+from tests.conftest import run_on_four_devices
 
 CONFIG = tiny.experiment(keep=2)
 CATEGORIES = (Category(30, "red"), Category(20, "naïve ⬟"))
@@ -71,9 +68,7 @@ writer.save(1, jax.device_put(variables_of(1), everywhere), train_of(1), 0.5)
 
 
 def test_what_four_devices_wrote_one_can_read(tmp_path):
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-    command = [sys.executable, "-c", WRITE_ON_FOUR_DEVICES, str(tmp_path)]
-    subprocess.run(command, cwd=REPO, env={**os.environ, "XLA_FLAGS": flags}, check=True)
+    run_on_four_devices("-c", WRITE_ON_FOUR_DEVICES, str(tmp_path))
     jax.tree.map(np.testing.assert_array_equal, load(tmp_path).variables, variables_of(1))
 
 

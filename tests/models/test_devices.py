@@ -1,19 +1,12 @@
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from tests.conftest import REPO
+from tests.conftest import run_on_four_devices
 
 
 @pytest.mark.slow
 def test_four_devices_compute_what_one_does(tmp_path):
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-    command = [sys.executable, "-m", "tests.models.on_devices", str(tmp_path / "results.npz")]
-    done = subprocess.run(command, cwd=REPO, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_on_four_devices("-m", "tests.models.on_devices", str(tmp_path / "results.npz"))
     with np.load(tmp_path / "results.npz") as results:
         names = [name.removeprefix("1 ") for name in results.files if name.startswith("1 ")]
         assert len(names) > 60
