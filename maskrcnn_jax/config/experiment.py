@@ -58,6 +58,8 @@ class OptimizerConfig:
     """Peak learning rate."""
     momentum: float = 0.9
     """Momentum of sgd; decay of the first moment of adamw."""
+    second_moment: float = 0.999
+    """Decay of the second moment of adamw; a short run wants it lower."""
     weight_decay: float = 1e-4
     """L2 penalty added to the gradient (sgd), or share of the parameter taken off each step times the learning rate (adamw)."""
     decay: Literal["all", "kernels"] = "kernels"
@@ -78,6 +80,7 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, self, "learning_rate", "must be positive")
         require(0 <= self.momentum < 1, self, "momentum", "must be in [0, 1)")
+        require(0 <= self.second_moment < 1, self, "second_moment", "must be in [0, 1)")
         require(self.weight_decay >= 0, self, "weight_decay", "must not be negative")
         require(self.warmup_steps >= 0, self, "warmup_steps", "must not be negative")
         ascending = tuple(sorted(self.milestones)) == self.milestones

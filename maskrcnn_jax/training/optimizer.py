@@ -46,7 +46,7 @@ def make_optimizer(config: OptimizerConfig, steps: int) -> optax.GradientTransfo
     decay = optax.add_decayed_weights(config.weight_decay, mask=lambda params: {path: _decays(path, config) for path in params})
     rate = optax.scale_by_learning_rate(learning_rate(config, steps))
     if config.kind == "adamw":
-        return optax.chain(clip, optax.scale_by_adam(b1=config.momentum), decay, rate)
+        return optax.chain(clip, optax.scale_by_adam(b1=config.momentum, b2=config.second_moment), decay, rate)
     return optax.chain(clip, decay, optax.trace(config.momentum), rate)
 
 

@@ -61,13 +61,13 @@ def test_sgd_is_momentum_over_gradient_plus_decay(decay, bias_decay):
 
 
 def test_adamw_is_adam_with_decoupled_decay():
-    found = walk(plain(kind="adamw", momentum=0.8, weight_decay=0.5))
+    found = walk(plain(kind="adamw", momentum=0.8, second_moment=0.9, weight_decay=0.5))
     for name, rate in {"a/kernel": 0.5, "a/bias": 0.0}.items():
         value, first, second = PARAMS[name].astype(np.float64), 0.0, 0.0
         for t, gradient in enumerate(GRADIENTS, 1):
             first = 0.8 * first + 0.2 * gradient[name]
-            second = 0.999 * second + 0.001 * gradient[name].astype(np.float64) ** 2
-            direction = first / (1 - 0.8**t) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+            second = 0.9 * second + 0.1 * gradient[name].astype(np.float64) ** 2
+            direction = first / (1 - 0.8**t) / (np.sqrt(second / (1 - 0.9**t)) + 1e-8)
             value = value - 0.1 * (direction + rate * value)
         np.testing.assert_allclose(found[name], value, rtol=1e-5)
 
