@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif command in COMMANDS:
         _run(command, rest)
     else:
+        if command:
+            print(f"maskrcnn: no command {command!r}", file=sys.stderr)
         print(USAGE, file=sys.stderr)
         raise SystemExit(2)
 

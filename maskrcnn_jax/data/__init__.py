@@ -2,7 +2,7 @@
 
 from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
-from maskrcnn_jax.data.check import check_example, check_image
+from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources
 from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.data.decode import image_files, read_image
 from maskrcnn_jax.data.loader import batches
@@ -23,6 +23,8 @@ __all__ = [
     "canvas_for",
     "check_example",
     "check_image",
+    "check_source",
+    "check_sources",
     "crop_mask",
     "drop_vanished",
     "fingerprint",

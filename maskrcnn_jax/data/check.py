@@ -1,21 +1,47 @@
-"""Whether images and examples are what `structs.Example` says: users make them."""
+"""Whether sources, examples and images are what `data.Source` and `structs.Example` say: users make them."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from maskrcnn_jax.data.source import DataError
+from maskrcnn_jax.data.source import DataError, source_name
 from maskrcnn_jax.structs import Example
 
+MEMBERS = ("__len__", "__getitem__", "categories", "sizes")
 
-def check_example(example: Example, classes: int) -> None:
+
+def check_sources(sources: Any) -> None:
+    """Raise DataError unless `sources` are two datasets, to train on and to measure on, that `check_source` passes."""
+    if not (isinstance(sources, tuple | list) and len(sources) == 2):
+        given = f"{len(sources)} of them" if isinstance(sources, tuple | list) else type(sources).__name__
+        raise DataError(f"sources are {given}; give two, (to train on, to measure on)")
+    for source in sources:
+        check_source(source)
+
+
+def check_source(source: Any) -> None:
+    """Raise DataError, naming dataset, fault and remedy, unless `source` has a dataset's members and a size for each example."""
+    missing = [member for member in MEMBERS if not hasattr(source, member)]
+    if missing:
+        raise DataError(f"{type(source).__name__}: it has no {', no '.join(missing)}; a source has {', '.join(MEMBERS)}")
+    count, shape = len(source), np.shape(source.sizes)
+    if count and shape != (count, 2):
+        raise DataError(
+            f"{source_name(source)}: `sizes` has the shape {list(shape)} for {count} examples; give int{[count, 2]}, "
+            "height and width of each image"
+        )
+
+
+def check_example(example: Any, classes: int) -> None:
     """Raise DataError, naming image id, fault and remedy, unless `example` can be trained on; reads each mask once.
 
     Args:
       example: as a source gives it; labels may be integers and boxes floating point numbers of any width.
       classes: number of the source's categories.
     """
+    if not isinstance(example, Example):
+        raise DataError(f"an example is {_form(example)}; return a maskrcnn_jax.Example from __getitem__")
     fault = next(_faults(example, classes), None)
     if fault:
         raise DataError(f"image id {example.image_id!r}: {fault}")

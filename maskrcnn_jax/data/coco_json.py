@@ -67,9 +67,9 @@ def _document(path: Path) -> dict[str, Any]:
     for key in ("images", "annotations", "categories"):
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             raise DataError(f"{path}: no list `{key}`; give a COCO instances file with images, annotations and categories")
-        for row in document[key]:
+        for position, row in enumerate(document[key]):
             if not isinstance(row, dict) or type(row.get("id")) is not int:
-                raise DataError(f"{path}: a row of `{key}` has no integer `id`: {row!r:.100}; number its rows")
+                raise DataError(f"{path}: `{key}`[{position}] has no integer `id`: {row!r:.100}; number the rows of `{key}`")
         _refuse_duplicates(path, key, [row["id"] for row in document[key]])
     return document
 

@@ -9,6 +9,7 @@ from maskrcnn_jax.data import (
     Source,
     batches,
     canvas_for,
+    check_sources,
     image_name,
     nonempty_indices,
     open_source,
@@ -24,11 +25,13 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
 
     Raises:
       ConfigError: the training data have another number of classes than the model.
-      DataError: data that cannot be opened or whose categories differ; validation data with no image, or one without a canvas.
+      DataError: data that cannot be opened, are no sources or whose categories differ; validation data with no image, or with one
+        without a canvas.
     """
     if sources is None:  # validation first: its file is the smaller, so that a wrong path in it is told at once
         val_source, train_source = open_source(config.data, "val"), open_source(config.data, "train")
     else:
+        check_sources(sources)
         train_source, val_source = sources
     check_classes(config, train_source)
     check_measurable(train_source.categories, val_source, config.model.input)
@@ -54,7 +57,9 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Inp
       config: the model's canvases.
     """
     if not len(source):
-        raise DataError(f"{source_name(source)}: no image to validate on; check data.val_annotations (kind shapes: data.val_size)")
+        raise DataError(
+            f"{source_name(source)}: no image to validate on; give it one (data.val_annotations, or data.val_size of kind shapes)"
+        )
     for i, (height, width) in enumerate(source.sizes):
         size = resized_size((int(height), int(width)), config.min_side, config.max_side)
         canvas_for(size, config, f"{source_name(source)}: {image_name(i, getattr(source, 'image_ids', None))}")

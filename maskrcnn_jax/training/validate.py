@@ -10,7 +10,7 @@ import numpy as np
 
 from maskrcnn_jax import evaluation
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches, check_example, source_name
+from maskrcnn_jax.data import DataError, Plan, Source, batches, check_example, check_source, source_name
 from maskrcnn_jax.evaluation import Metrics
 from maskrcnn_jax.inference import CALLS_AT_ONCE, Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
@@ -46,9 +46,10 @@ def validate(
       progress: called with images done and their number.
 
     Raises:
-      DataError: the categories are others, there is no image, an image fits no canvas or cannot be read, an example is not
+      DataError: it is no source, the categories are others, there is no image, an image fits no canvas or cannot be read, an example is not
         what `structs.Example` says, or two have the same id.
     """
+    check_source(source)
     check_measurable(predictor.categories, source, predictor.model.config.input)
     total = min(len(source), config.eval.max_images or len(source))
     detections: list[dict[str, Any]] = []

@@ -68,7 +68,7 @@ def _paint(image: Picture, result: Result, texts: dict[int, str]) -> Picture:
     if (height, width) != tuple(result.size):
         raise ValueError(f"the image is {(height, width)}, the objects are of one of {tuple(result.size)}; pass the image they belong to")
     factor = min(_LARGEST_FACTOR, max(1, math.ceil(_READABLE / max(height, width))))
-    picture = _enlarge(image, factor, cv2.INTER_CUBIC)
+    picture = _enlarge(image, factor)
     colors = {i: instance_color(int(result.labels[i]), i) for i in texts}
     rectangles = {i: _rectangle(result.boxes[i], factor, picture) for i in texts}
     areas = {i: int(mask_utils.area(result.masks[i])) for i in texts}
@@ -82,8 +82,8 @@ def _paint(image: Picture, result: Result, texts: dict[int, str]) -> Picture:
     return write_labels(picture, [Label(text, rectangles[i], colors[i]) for i, text in texts.items()])
 
 
-def _enlarge(pixels: np.ndarray, factor: int, interpolation: int) -> np.ndarray:
-    return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=interpolation) if factor > 1 else pixels.copy()
+def _enlarge(pixels: np.ndarray, factor: int) -> np.ndarray:
+    return cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR) if factor > 1 else pixels.copy()
 
 
 def _rectangle(box: np.ndarray, factor: int, picture: Picture) -> Rectangle:
@@ -99,7 +99,7 @@ def _paint_mask(picture: Picture, rle: dict[str, Any], factor: int, color: Color
     x, y, width, height = (int(side) for side in mask_utils.toBbox(rle))
     x0, y0 = max(x - 1, 0), max(y - 1, 0)  # a ring of background, so that enlarging sees the mask's edge
     mask = mask_utils.decode(rle)[y0 : y + height + 1, x0 : x + width + 1]
-    mask = _enlarge(mask * np.uint8(255), factor, cv2.INTER_LINEAR) >= 128
+    mask = _enlarge(mask * np.uint8(255), factor) >= 128
     part = picture[y0 * factor :, x0 * factor :][: mask.shape[0], : mask.shape[1]]
     part[mask] = np.round((1 - _OPACITY) * part[mask] + _OPACITY * np.array(color))
     outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

@@ -53,6 +53,7 @@ def test_an_unknown_command_is_a_usage_error(arguments, capsys):
     assert code == 2
     assert out == ""
     assert "usage: maskrcnn COMMAND" in err
+    assert ([f"maskrcnn: no command {word!r}" for word in arguments] or ["usage: maskrcnn COMMAND ..."]) == err.splitlines()[:1]
 
 
 @pytest.mark.parametrize("command", ["train", "eval"])
@@ -124,6 +125,14 @@ def test_a_missing_config_is_an_error_that_lists_the_packed_ones(command, capsys
     assert code == 1
     assert f"maskrcnn {command}: shape: no such config" in err
     assert "nuclei" in err
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_a_config_that_is_no_python_names_the_line(command, tmp_path, capsys):
+    (tmp_path / "broken.py").write_text("def get_config():\n    return (\n")
+    code, _, err = ends([command, str(tmp_path / "broken.py")], capsys)
+    assert code == 1
+    assert err == f"maskrcnn {command}: {tmp_path / 'broken.py'}, line 2: '(' was never closed; a config is a Python file\n"
 
 
 @pytest.mark.parametrize("arguments", [("predict", "runs/gone", "a.png", "--out", "found"), ("eval", "runs/gone")])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data import DataError, Plan, batches, check_example
+from maskrcnn_jax.data import DataError, Plan, ShapesSource, batches, check_example, check_source, check_sources
 from maskrcnn_jax.structs import Example
 from tests import tiny
 
@@ -80,3 +80,40 @@ def test_training_batches_are_made_of_checked_examples():
     plan = Plan(source.sizes, inputs, data, batch_size=1, seed=0)
     with pytest.raises(DataError, match=r"image id 10[01]: masks hold 255"):
         next(batches(source, plan, inputs, data, start_step=0, stop_step=1, seed=0))
+
+
+def test_what_is_no_example_is_told():
+    with pytest.raises(DataError) as error:
+        check_example(None, 3)
+    assert str(error.value) == "an example is NoneType; return a maskrcnn_jax.Example from __getitem__"
+
+
+class OneSize(ShapesSource):
+    sizes = np.array([[160, 160]])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([1, 2], "list: it has no categories, no sizes; a source has __len__, __getitem__, categories, sizes"),
+        (OneSize(0, 2), "OneSize: `sizes` has the shape [1, 2] for 2 examples; give int[2, 2], height and width of each image"),
+    ],
+)
+def test_what_is_no_source_is_told(source, message):
+    with pytest.raises(DataError) as error:
+        check_source(source)
+    assert str(error.value) == message
+    with pytest.raises(DataError) as error:
+        check_sources((ShapesSource(0, 1), source))
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(("sources", "given"), [(ShapesSource(0, 1), "ShapesSource"), ((ShapesSource(0, 1),), "1 of them")])
+def test_training_takes_two_sources(sources, given):
+    with pytest.raises(DataError) as error:
+        check_sources(sources)
+    assert str(error.value) == f"sources are {given}; give two, (to train on, to measure on)"
+
+
+def test_two_sources_pass_even_an_empty_one():
+    check_sources((ShapesSource(0, 2), ShapesSource(0, 0)))

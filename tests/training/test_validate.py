@@ -174,7 +174,7 @@ def test_an_example_that_is_wrong_is_an_error_that_names_it():
 def test_no_image_is_an_error():
     with pytest.raises(DataError) as error:
         validate(predictor_of(tiny.stand_in(MODEL)), tiny.Squares(0), CONFIG)
-    assert str(error.value) == "Squares: no image to validate on; check data.val_annotations (kind shapes: data.val_size)"
+    assert str(error.value) == "Squares: no image to validate on; give it one (data.val_annotations, or data.val_size of kind shapes)"
 
 
 class Doubled(tiny.Squares):
