@@ -10,7 +10,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig, from_dict, to_dict
-from maskrcnn_jax.errors import UserError, first_few
+from maskrcnn_jax.errors import UserError, first_few, misfits
 from maskrcnn_jax.structs import Category
 
 FOLDER = "checkpoints"  # in a run folder
@@ -164,11 +164,7 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 
 def _require_shapes(stored: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]) -> None:
     """Raise ValueError with what differs, before any array is read."""
-    problems = [
-        f"{name} is {stored.get(name, 'missing')}, the config's {wanted.get(name, 'missing')}"
-        for name in sorted(stored.keys() | wanted.keys())
-        if stored.get(name) != wanted.get(name)
-    ]
+    problems = misfits(stored, wanted)
     if problems:
         raise ValueError(first_few(problems, "; "))
 

@@ -21,7 +21,7 @@ class Category(NamedTuple):
 class Example(NamedTuple):
     """One image with its objects on the host, before padding: NumPy arrays, n objects.
 
-    image: uint8[h, w, 3], RGB.
+    image: uint8[h, w, 3], RGB; float32 once resized where `InputConfig.resize` is float.
     image_id: the dataset's own id.
     masks: uint8[n, h, w], 0 or 1, full bitmaps in the image's pixels.
     boxes: float32[n, 4], in the image's pixels.
@@ -59,7 +59,7 @@ class Instances(NamedTuple):
 class Batch(NamedTuple):
     """What one step of training reads.
 
-    image: uint8[b, h, w, 3], RGB, zero outside the image proper.
+    image: uint8[b, h, w, 3], float32 where `InputConfig.resize` is float; RGB, 0-255, zero outside the image proper.
     sizes: int32[b, 2], height and width of the image proper in the canvas's top left corner.
     instances: Instances with a leading b.
     image_ids: int64[b], the dataset's own ids (host only: errors name them).

@@ -17,6 +17,7 @@ from maskrcnn_jax.config.model import (
     PasteConfig,
     PoolConfig,
     ProposeConfig,
+    Resize,
     RpnHeadConfig,
 )
 from maskrcnn_jax.config.norm import Norm, norm_groups
@@ -42,6 +43,7 @@ __all__ = [
     "PasteConfig",
     "PoolConfig",
     "ProposeConfig",
+    "Resize",
     "RpnHeadConfig",
     "TrainConfig",
     "describe_experiment",

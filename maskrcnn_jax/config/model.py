@@ -6,6 +6,9 @@ from typing import Literal
 from maskrcnn_jax.config.check import require
 from maskrcnn_jax.config.norm import WIDTHS, Norm, fits_norm
 
+Resize = Literal["uint8", "pillow", "float"]
+Sampling = Literal["fixed", "adaptive"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputConfig:
@@ -17,8 +20,9 @@ class InputConfig:
     """Subtracted from each channel, 0-255 units, in `channel_order`."""
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     """Divides each channel after the mean, 0-255 units, in `channel_order`."""
-    resize: Literal["uint8"] = "uint8"
-    """How images are resized: uint8 is OpenCV's bilinear on bytes, before normalisation."""
+    resize: Resize = "uint8"
+    """How images are resized, all bilinear. uint8: OpenCV, on bytes. pillow: Pillow, on bytes, smoothed when shrinking
+    (Detectron2). float: on float32, not smoothed and not rounded (torchvision)."""
     min_side: int = 800
     """Short side of the resized image at inference, pixels."""
     max_side: int = 1333
@@ -54,17 +58,26 @@ class BackboneConfig:
     width: int = 64
     """Channels of the stem; every stage scales with it (64 in the paper)."""
     norm: Norm = "frozen_bn"
-    """Normalisation: frozen_bn has constant statistics and affine; group_norm is trained."""
+    """Normalisation: frozen_bn has constant statistics and affine; batch_norm and group_norm are trained. batch_norm takes its
+    statistics from the whole batch, all devices together."""
     norm_epsilon: float = 1e-5
     """Added to the variance."""
     stride_on: Literal["1x1", "3x3"] = "3x3"
     """Which convolution of a bottleneck carries the stride."""
+    groups: int = 1
+    """Groups of a bottleneck's 3x3 convolution (ResNeXt)."""
+    width_per_group: int = 64
+    """Channels of one of these groups in C2, where `width` is 64; 64 with one group is a ResNet, 4 with 32 ResNeXt 32x4d."""
     frozen_stages: int = 2
     """How many of stem, C2, C3, C4, C5 are not trained, from the input up."""
 
     def __post_init__(self) -> None:
         require(self.norm != "none", self, "norm", "the trunk needs frozen_bn or group_norm")
         require(self.width > 0 and self.width % 16 == 0, self, "width", "must be a positive multiple of 16")
+        require(self.groups >= 1, self, "groups", "must be at least 1")
+        require(self.groups == 1 or self.depth >= 50, self, "groups", "only bottlenecks, depth 50 and above, have them")
+        unit = self.width * self.width_per_group
+        require(unit > 0 and unit % 64 == 0, self, "width_per_group", "times width / 64 must be a positive integer")
         require(fits_norm(self.width, self.norm), self, "width", f"must be {WIDTHS}")
         require(self.norm_epsilon >= 0, self, "norm_epsilon", "must not be negative")
         require(0 <= self.frozen_stages <= 5, self, "frozen_stages", "must be 0 ... 5")
@@ -137,7 +150,7 @@ class ProposeConfig:
     nms_threshold: float = 0.7
     """IoU above which the lower-ranked box of one level is dropped."""
     rank_by: Literal["logits", "sigmoid"] = "logits"
-    """What ranks proposals; float32 sigmoid has coarser steps, so ties differ."""
+    """What ranks proposals in and after NMS; float32 sigmoid has coarser steps, so ties differ."""
     min_side: float = 0.0
     """Boxes with a side of 0, or below this, are dropped; canvas pixels."""
 
@@ -208,10 +221,10 @@ class PoolConfig:
     """Bins a side for the mask head."""
     aligned: bool = True
     """True: pixel centres at +0.5. False: shifted by half a cell, and RoIs are at least one cell wide (torchvision)."""
-    sampling: Literal["fixed"] = "fixed"
-    """fixed: `samples` x `samples` points a bin."""
+    sampling: Sampling = "fixed"
+    """fixed: `samples` x `samples` points a bin. adaptive: on each axis the RoI's side in cells / bins, rounded up (Detectron2)."""
     samples: int = 2
-    """Sampling points a bin side."""
+    """Sampling points a bin side where `sampling` is fixed."""
     canonical_size: float = 224.0
     """A RoI of this size, canvas pixels, is read from `canonical_level`."""
     canonical_level: int = 4
@@ -321,8 +334,10 @@ class LossConfig:
     """Coverage sampled from the ground truth mask as it is, or thresholded at 0.5."""
     mask_target_aligned: bool = True
     """As PoolConfig.aligned, for sampling mask targets."""
+    mask_target_sampling: Sampling = "fixed"
+    """As PoolConfig.sampling, for mask targets: adaptive takes on each axis the RoI's side in pixels / cells (both references)."""
     mask_target_samples: int = 2
-    """Sampling points a cell side of mask targets."""
+    """Sampling points a cell side of mask targets where `mask_target_sampling` is fixed."""
 
     def __post_init__(self) -> None:
         for name in ("rpn_box_beta", "roi_box_beta"):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Norm = Literal["none", "frozen_bn", "group_norm"]
+Norm = Literal["none", "frozen_bn", "batch_norm", "group_norm"]
 
 GROUPS, MIN_CHANNELS = 32, 8  # Wu and He 2018: 32 groups, unless a group would have fewer than 8 channels
 WIDTHS = f"a positive number, with group_norm a multiple of {MIN_CHANNELS}, above {GROUPS * MIN_CHANNELS} of {GROUPS}"

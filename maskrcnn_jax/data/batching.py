@@ -119,7 +119,7 @@ def _rows(values: np.ndarray, g: int) -> np.ndarray:
     return padded
 
 
-def _pad(image: UInt8[np.ndarray, "h w 3"], canvas: Size) -> UInt8[np.ndarray, "h2 w2 3"]:
-    padded = np.zeros((*canvas, 3), np.uint8)
+def _pad(image: np.ndarray, canvas: Size) -> np.ndarray:
+    padded = np.zeros((*canvas, 3), image.dtype)
     padded[: image.shape[0], : image.shape[1]] = image
     return padded

@@ -2,21 +2,32 @@
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
+from PIL import Image
 
-from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.config import InputConfig, Resize
 from maskrcnn_jax.data.source import DataError
 
 Size = tuple[int, int]
 
 
-def resized_size(size: Size, min_side: int, max_side: int) -> Size:
-    """Size with the short side at `min_side`, or the long one at `max_side` where it would exceed it.
+def resized_size(size: Size, min_side: int, max_side: int, kind: Resize) -> Size:
+    """Size with the short side at `min_side`, or the long one at `max_side` where it would exceed it; sides are at least 1.
 
-    One scale for both sides, each rounded to the nearest integer (half to even) and at least 1.
+    One scale for both sides. `uint8` rounds each to the nearest integer, half to even; `pillow` does it in the steps of
+    Detectron2, half up; `float` rounds down (torchvision).
     """
     scale = min(min_side / min(size), max_side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    if kind == "float":
+        height, width = int(size[0] * scale), int(size[1] * scale)
+    elif kind == "pillow":
+        short, long = float(min_side), max(size) * (min_side / min(size))
+        if long > max_side:
+            short, long = short * (max_side / long), long * (max_side / long)
+        height, width = (int(side + 0.5) for side in ((short, long) if size[0] < size[1] else (long, short)))
+    else:
+        height, width = round(size[0] * scale), round(size[1] * scale)
+    return max(1, height), max(1, width)
 
 
 def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
@@ -39,10 +50,19 @@ def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
     return min(fitting, key=lambda canvas: canvas[0] * canvas[1])
 
 
-def resize_image(image: UInt8[np.ndarray, "h w c"], size: Size) -> UInt8[np.ndarray, "h2 w2 c"]:
-    """`image` at `size`: OpenCV's bilinear on bytes, half-pixel centres, no smoothing; the same array where the size is equal."""
+def resize_image(
+    image: UInt8[np.ndarray, "h w c"], size: Size, kind: Resize
+) -> UInt8[np.ndarray, "h2 w2 c"] | Float32[np.ndarray, "h2 w2 c"]:
+    """`image` at `size`, bilinear with half-pixel centres as `InputConfig.resize` says; float32, still 0-255, for `float`.
+
+    The same array where the size is equal, but for the type.
+    """
+    if kind == "float":
+        image = image.astype(np.float32)
     if image.shape[:2] == tuple(size):
         return image
+    if kind == "pillow":
+        return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 

@@ -58,7 +58,9 @@ class Plan:
                 "give one side, or set model.input.canvas to `fixed`"
             )
         self._input, self._batch_size, self._seed, self._shuffle, self._ids = input_config, batch_size, seed, shuffle, image_ids
-        self._sizes = np.array([resized_size((int(h), int(w)), max(min_sides), input_config.max_side) for h, w in sizes])
+        self._sizes = np.array(
+            [resized_size((int(h), int(w)), max(min_sides), input_config.max_side, input_config.resize) for h, w in sizes]
+        )
         self._groups = self._group_by_canvas()
         self._epoch: tuple[int, list[Int[np.ndarray, "b"]]] = (-1, [])
 

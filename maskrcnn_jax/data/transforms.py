@@ -4,24 +4,23 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.config import DataConfig, InputConfig, Resize
 from maskrcnn_jax.data.canvas import Size, resize_image, resized_size
 from maskrcnn_jax.data.plan import train_min_sides
 from maskrcnn_jax.structs import Example
 
 
-def resize(example: Example, size: Size) -> Example:
+def resize(example: Example, size: Size, kind: Resize) -> Example:
     """Example with its image at `size` (height, width); boxes are scaled by the ratio of the integer sizes, each axis its own.
 
     Objects may end up without a pixel; see `drop_vanished`.
     """
     height, width = example.image.shape[:2]
-    if (height, width) == tuple(size):
+    image = resize_image(example.image, size, kind)
+    if image is example.image:
         return example
     scale = np.array([size[1] / width, size[0] / height] * 2, np.float32)
-    return example._replace(
-        image=resize_image(example.image, size), masks=resize_masks(example.masks, size), boxes=(example.boxes * scale).astype(np.float32)
-    )
+    return example._replace(image=image, masks=resize_masks(example.masks, size), boxes=(example.boxes * scale).astype(np.float32))
 
 
 def resize_masks(masks: UInt8[np.ndarray, "n h w"], size: Size) -> UInt8[np.ndarray, "n h2 w2"]:
@@ -62,5 +61,6 @@ def train_transform(example: Example, rng: np.random.Generator, input_config: In
     """
     min_side = int(rng.choice(train_min_sides(data_config, input_config)))
     flipped = rng.random() < data_config.flip
-    example = drop_vanished(resize(example, resized_size(example.image.shape[:2], min_side, input_config.max_side)))
+    size = resized_size(example.image.shape[:2], min_side, input_config.max_side, input_config.resize)
+    example = drop_vanished(resize(example, size, input_config.resize))
     return flip_horizontal(example) if flipped else example

@@ -94,14 +94,15 @@ class Predictor:
         """
         check_image(image, name)
         config = self.model.config.input
-        size = resized_size((image.shape[0], image.shape[1]), config.min_side, config.max_side)
+        size = resized_size((image.shape[0], image.shape[1]), config.min_side, config.max_side, config.resize)
         return size, canvas_for(size, config, name)
 
     def _run(self, images: list[np.ndarray], sizes: list[Size], canvas: Size) -> Detections:
-        batch = np.zeros((self.batch_size, *canvas, 3), np.uint8)
+        resized = [resize_image(image, size, self.model.config.input.resize) for image, size in zip(images, sizes, strict=True)]
+        batch = np.zeros((self.batch_size, *canvas, 3), resized[0].dtype)
         true_sizes = np.ones((self.batch_size, 2), np.int32)  # rows that fill up the batch hold one black pixel
-        for row, (image, size) in enumerate(zip(images, sizes, strict=True)):
-            batch[row, : size[0], : size[1]] = resize_image(image, size)
+        for row, (image, size) in enumerate(zip(resized, sizes, strict=True)):
+            batch[row, : size[0], : size[1]] = image
             true_sizes[row] = size
         return jax.device_get(self._predict(self.variables, *jax.device_put((batch, true_sizes), self._rows)))
 

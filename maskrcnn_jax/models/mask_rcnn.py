@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Key, UInt8
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from maskrcnn_jax import ops, stages
 from maskrcnn_jax.config import ModelConfig
@@ -16,6 +16,7 @@ from maskrcnn_jax.models.traces import Features, Losses, Trace, TrainTrace, Vari
 from maskrcnn_jax.nn import STAGES, BoxHead, Fpn, MaskHead, ResNet, RpnHead, trunk_channels
 from maskrcnn_jax.structs import AnchorSamples, Batch, Detections, Instances, Proposals, RoiSamples
 
+Canvases = UInt8[Array, "b h w 3"] | Float[Array, "b h w 3"]
 POOLED_LEVELS = 4  # RoIs are read from P2 ... P5; P6 is the RPN's alone
 
 
@@ -37,17 +38,17 @@ def init(key: Key[Array, ""], config: ModelConfig) -> Variables:
     return variables
 
 
-def trace(variables: Variables, images: UInt8[Array, "b h w 3"], sizes: Int[Array, "b 2"], config: ModelConfig, mesh: Mesh) -> Trace:
+def trace(variables: Variables, images: Canvases, sizes: Int[Array, "b 2"], config: ModelConfig, mesh: Mesh) -> Trace:
     """Walk through inference.
 
     Args:
       variables: as `init` gives them.
-      images: RGB canvases, zero outside the image proper.
+      images: RGB canvases, 0-255, zero outside the image proper.
       sizes: (height, width) of the image proper, canvas pixels.
       config: the model.
       mesh: devices that the batch is spread over, axis `data`.
     """
-    features = _features(variables, images, sizes, config, mesh)
+    features, _ = _features(variables, images, sizes, config, mesh, training=False)
     top_k = (config.propose.pre_nms_top_k_test, config.propose.post_nms_top_k_test)
     image_sizes = sizes.astype(jnp.float32)
 
@@ -56,10 +57,10 @@ def trace(variables: Variables, images: UInt8[Array, "b h w 3"], sizes: Int[Arra
 
     proposals = _propose(features, image_sizes, top_k, config, mesh)
     box_features = _pool(features, proposals.boxes, config.pool.box_size, config, mesh)
-    class_logits, box_deltas = _on_rois("box_head", variables, box_features, config)
+    (class_logits, box_deltas), _ = _on_rois("box_head", variables, box_features, config)
     detections = per_image(detect, mesh, class_logits, box_deltas, proposals, image_sizes)
     mask_features = _pool(features, detections.boxes, config.pool.mask_size, config, mesh)
-    mask_logits = _on_rois("mask_head", variables, mask_features, config)
+    mask_logits, _ = _on_rois("mask_head", variables, mask_features, config)
     masks = jax.nn.sigmoid(of_label(jnp.moveaxis(mask_logits, -1, 2), detections.labels))
     detections = detections._replace(masks=jnp.where(detections.valid[:, :, None, None], masks, 0))
     return Trace(features, proposals, box_features, class_logits, box_deltas, mask_features, mask_logits, detections)
@@ -75,7 +76,7 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
       config: the model.
       mesh: devices that the batch is spread over, axis `data`.
     """
-    features = _features(variables, batch.image, batch.sizes, config, mesh)
+    features, batch_stats = _features(variables, batch.image, batch.sizes, config, mesh, training=True)
     top_k = (config.propose.pre_nms_top_k_train, config.propose.post_nms_top_k_train)
     image_sizes = batch.sizes.astype(jnp.float32)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(batch.image.shape[0]))
@@ -94,13 +95,40 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
     anchor_samples = per_image(sample_anchors, mesh, keys, image_sizes, batch.instances)
     proposals = _propose(features, image_sizes, top_k, config, mesh)
     rois = per_image(sample_rois, mesh, keys, proposals, batch.instances)
-    mask_rois = RoiSamples(*(x[:, : config.assign.roi_max_positives] for x in rois))
+    walk = supervise(variables, batch, features, anchor_samples, proposals, rois, config, mesh)
+    return walk._replace(batch_stats=walk.batch_stats | batch_stats)
 
+
+def supervise(
+    variables: Variables,
+    batch: Batch,
+    features: Features,
+    anchor_samples: AnchorSamples,
+    proposals: Proposals,
+    rois: RoiSamples,
+    config: ModelConfig,
+    mesh: Mesh,
+) -> TrainTrace:
+    """The heads and the losses on RoIs and anchors already sampled; other arguments as in `trace_train`.
+
+    Args:
+      variables: as `init` gives them.
+      batch: for its instances and sizes.
+      features: of its images.
+      anchor_samples: of every image, a leading b.
+      proposals: passed on.
+      rois: of every image, a leading b; those that may be positive are the first `config.assign.roi_max_positives`.
+      config: the model.
+      mesh: devices that the batch is spread over, axis `data`.
+    """
+    mask_rois = RoiSamples(*(x[:, : config.assign.roi_max_positives] for x in rois))
     box_features = _pool(features, rois.boxes, config.pool.box_size, config, mesh)
-    class_logits, box_deltas = _on_rois("box_head", variables, box_features, config)
+    (class_logits, box_deltas), box_stats = _on_rois("box_head", variables, box_features, config, counted=rois.valid)
     mask_features = _pool(features, mask_rois.boxes, config.pool.mask_size, config, mesh)
-    mask_logits = _on_rois("mask_head", variables, mask_features, config)
-    targets = _mask_targets(batch.instances, mask_rois, image_sizes, config, mesh)
+    positive = mask_rois.valid & (mask_rois.labels > 0)
+    mask_logits, mask_stats = _on_rois("mask_head", variables, mask_features, config, counted=positive)
+    canvas = (batch.image.shape[1], batch.image.shape[2])
+    targets = _mask_targets(batch.instances, mask_rois, batch.sizes.astype(jnp.float32), canvas, config, mesh)
     losses = (
         rpn_losses(features, anchor_samples, config)
         | roi_losses(class_logits, box_deltas, rois, config)
@@ -118,7 +146,7 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
         mask_logits=mask_logits,
         mask_targets=targets,
         losses=losses,
-        batch_stats=variables["batch_stats"],
+        batch_stats=variables["batch_stats"] | box_stats | mask_stats,
     )
 
 
@@ -128,7 +156,7 @@ def losses(variables: Variables, batch: Batch, key: Key[Array, ""], config: Mode
     return walk.losses, walk.batch_stats
 
 
-def predict(variables: Variables, images: UInt8[Array, "b h w 3"], sizes: Int[Array, "b 2"], config: ModelConfig, mesh: Mesh) -> Detections:
+def predict(variables: Variables, images: Canvases, sizes: Int[Array, "b 2"], config: ModelConfig, mesh: Mesh) -> Detections:
     """Detections with masks, in canvas pixels; arguments as in `trace`."""
     return trace(variables, images, sizes, config, mesh).detections
 
@@ -153,30 +181,42 @@ def _module(name: str, config: ModelConfig) -> nn.Module:
             return MaskHead(config.mask_head, classes)
 
 
-def _apply(name: str, variables: Variables, x: Any, config: ModelConfig) -> Any:
+def _apply(name: str, variables: Variables, config: ModelConfig, *inputs: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+    """A module's outputs, and in training its batch statistics after this step, by its name."""
     own = {collection: modules[name] for collection, modules in variables.items() if name in modules}
-    return _module(name, config).apply(own, x)
+    if not training:
+        return _module(name, config).apply(own, *inputs), {}
+    outputs, changed = _module(name, config).apply(own, *inputs, mutable=["batch_stats"])
+    return outputs, {name: changed["batch_stats"]} if changed else {}
 
 
-def _on_rois(name: str, variables: Variables, features: Float[Array, "b r q q c"], config: ModelConfig) -> Any:
-    """A head applied to the RoIs of all images at once."""
+def _on_rois(
+    name: str, variables: Variables, features: Float[Array, "b r q q c"], config: ModelConfig, counted: Bool[Array, "b r"] | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """A head applied to the RoIs of all images at once; in training, which gives `counted`, only those enter batch statistics."""
     b, r = features.shape[:2]
-    outputs = _apply(name, variables, features.reshape(b * r, *features.shape[2:]), config)
-    return jax.tree.map(lambda x: x.reshape(b, r, *x.shape[1:]), outputs)
+    rows = features.reshape(b * r, *features.shape[2:])
+    if counted is None:
+        outputs, stats = _apply(name, variables, config, rows, training=False)
+    else:
+        outputs, stats = _apply(name, variables, config, rows, counted.reshape(b * r), training=True)
+    return jax.tree.map(lambda x: x.reshape(b, r, *x.shape[1:]), outputs), stats
 
 
-def _features(variables: Variables, images: Array, sizes: Array, config: ModelConfig, mesh: Mesh) -> Features:
+def _features(
+    variables: Variables, images: Array, sizes: Array, config: ModelConfig, mesh: Mesh, *, training: bool
+) -> tuple[Features, dict[str, Any]]:
     def normalise(image: Array, size: Array) -> Array:
         reverse = config.input.channel_order == "bgr"
         return ops.normalise(image, size, mean=config.input.mean, std=config.input.std, reverse_channels=reverse)
 
     normalised = per_image(normalise, mesh, images, sizes)
-    backbone = _apply("backbone", variables, normalised, config)
-    pyramid = _apply("fpn", variables, backbone, config)
-    objectness, deltas = _apply("rpn_head", variables, pyramid, config)
+    backbone, trunk_stats = _apply("backbone", variables, config, normalised, training=training)
+    pyramid, fpn_stats = _apply("fpn", variables, config, backbone, training=training)
+    (objectness, deltas), _ = _apply("rpn_head", variables, config, pyramid, training=training)
     grids = [(level.shape[1], level.shape[2]) for level in pyramid]
     anchors = stages.pyramid_anchors((images.shape[1], images.shape[2]), grids, config.anchors)
-    return Features(normalised, backbone, pyramid, objectness, deltas, anchors)
+    return Features(normalised, backbone, pyramid, objectness, deltas, anchors), trunk_stats | fpn_stats
 
 
 def _propose(features: Features, sizes: Float[Array, "b 2"], top_k: tuple[int, int], config: ModelConfig, mesh: Mesh) -> Proposals:
@@ -204,25 +244,23 @@ def _pool(features: Features, boxes: Float[Array, "b r 4"], size: int, config: M
             epsilon=pool.level_epsilon,
             epsilon_at=pool.level_epsilon_at,
         )
+        if pool.sampling == "adaptive":  # proposals and ground truth are clipped to the image: none reaches too far
+            return ops.roi_align_adaptive(pyramid, boxes, levels, strides=strides, size=size, aligned=pool.aligned)[0]
         return ops.roi_align(pyramid, boxes, levels, strides=strides, size=size, samples=pool.samples, aligned=pool.aligned)
 
     return per_image(of_image, mesh, boxes, *features.pyramid[:POOLED_LEVELS])
 
 
 def _mask_targets(
-    instances: Instances, rois: RoiSamples, sizes: Float[Array, "b 2"], config: ModelConfig, mesh: Mesh
+    instances: Instances, rois: RoiSamples, sizes: Float[Array, "b 2"], canvas: tuple[int, int], config: ModelConfig, mesh: Mesh
 ) -> Float[Array, "b s m m"]:
+    cells, aligned = 2 * config.pool.mask_size, config.loss.mask_target_aligned
+
     def of_image(instances: Instances, rois: RoiSamples, size: Array) -> Array:
-        return ops.mask_targets(
-            instances.masks,
-            instances.mask_frames,
-            rois.boxes,
-            rois.gt_indices,
-            size,
-            size=2 * config.pool.mask_size,
-            samples=config.loss.mask_target_samples,
-            aligned=config.loss.mask_target_aligned,
-        )
+        arrays = (instances.masks, instances.mask_frames, rois.boxes, rois.gt_indices, size)
+        if config.loss.mask_target_sampling == "adaptive":
+            return ops.mask_targets_adaptive(*arrays, size=cells, max_samples=-(-max(canvas) // cells), aligned=aligned)
+        return ops.mask_targets(*arrays, size=cells, samples=config.loss.mask_target_samples, aligned=aligned)
 
     coverage = per_image(of_image, mesh, instances, rois, sizes)
     return (coverage >= 0.5).astype(coverage.dtype) if config.loss.mask_target == "binary" else coverage

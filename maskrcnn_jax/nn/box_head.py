@@ -1,7 +1,7 @@
 """The box head."""
 
 import flax.linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.config import BoxHeadConfig
 from maskrcnn_jax.nn.norm import ConvNorm
@@ -17,11 +17,13 @@ class BoxHead(nn.Module):
     num_classes: int
 
     @nn.compact
-    def __call__(self, features: Float[Array, "n q q c"]) -> tuple[Float[Array, "n k"], Float[Array, "n _k 4"]]:
-        """Class logits, 0 for background, and deltas a class (one for all where class-agnostic)."""
+    def __call__(
+        self, features: Float[Array, "n q q c"], counted: Bool[Array, "n"] | None = None
+    ) -> tuple[Float[Array, "n k"], Float[Array, "n _k 4"]]:
+        """Class logits, 0 for background, and deltas a class (one for all where class-agnostic); see `BatchNorm` for `counted`."""
         config, x = self.config, features
         for i in range(config.convs):
-            x = nn.relu(ConvNorm(config.conv_channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x))
+            x = nn.relu(ConvNorm(config.conv_channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x, counted))
         x = x.reshape(x.shape[0], -1)
         for i in range(config.fcs):
             x = nn.relu(nn.Dense(config.fc_width, kernel_init=nn.initializers.he_uniform(), name=f"fc{i}")(x))

@@ -10,15 +10,24 @@ from jax import lax
 from jaxtyping import Array, Float
 
 Input = Float[Array, "n h w c"]
-Kernel = Float[Array, "k k c d"]
+Kernel = Float[Array, "k k _c d"]  # _c: inputs of one group
 Output = Float[Array, "n _h _w d"]
 Layer = Callable[[Input], Output]
 
 PRODUCTS_FROM = 256  # channels, in and out; with fewer the gain is small and takes longer to compile
 
 
-def conv(channels: int, kernel: int, *, stride: int = 1, use_bias: bool = True, init: nn.initializers.Initializer, name: str) -> Layer:
-    """A square convolution with padding (kernel - 1) / 2 on each side, as PyTorch has it.
+def conv(
+    channels: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    use_bias: bool = True,
+    init: nn.initializers.Initializer,
+    name: str,
+) -> Layer:
+    """A square convolution with padding (kernel - 1) / 2 on each side, as PyTorch has it; only those wider than 1x1 have groups.
 
     A 1x1 convolution is a matrix product and written as one, kernel [c, d]: XLA's CPU compiler is several times faster at
     the gradient of that form, and no slower on a GPU. With a stride, the cells it reads are set apart from it by a barrier:
@@ -33,41 +42,49 @@ def conv(channels: int, kernel: int, *, stride: int = 1, use_bias: bool = True, 
         (kernel, kernel),
         use_bias=use_bias,
         kernel_init=init,
-        conv_general_dilated=lambda x, weights, *_, **__: convolve(x, weights, stride),
+        feature_group_count=groups,
+        conv_general_dilated=lambda x, weights, *_, **__: convolve(x, weights, stride, groups),
         name=name,
     )
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve(x: Input, kernel: Kernel, stride: int) -> Output:
-    """Convolution with an odd kernel and padding (k - 1) / 2.
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def convolve(x: Input, kernel: Kernel, stride: int, groups: int) -> Output:
+    """Convolution with an odd kernel and padding (k - 1) / 2, each group of outputs from its own group of inputs.
 
     Its gradient for the kernel is, on CPUs and where channels are many, a few matrix products: what XLA makes of it there, a
     convolution whose window is as large as the image, takes two to four times as long.
     """
-    return _convolve(x, kernel, stride)
+    return _convolve(x, kernel, stride, groups)
 
 
-def _convolve(x: Input, kernel: Kernel, stride: int) -> Output:
+def _convolve(x: Input, kernel: Kernel, stride: int, groups: int) -> Output:
     pad = (kernel.shape[0] - 1) // 2
-    return lax.conv_general_dilated(x, kernel, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        ((pad, pad), (pad, pad)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
 
 
-def _forward(x: Input, kernel: Kernel, stride: int) -> tuple[Output, tuple[Input, Kernel]]:
-    return convolve(x, kernel, stride), (x, kernel)
+def _forward(x: Input, kernel: Kernel, stride: int, groups: int) -> tuple[Output, tuple[Input, Kernel]]:
+    return convolve(x, kernel, stride, groups), (x, kernel)
 
 
-def _backward(stride: int, residuals: tuple[Input, Kernel], gradient: Output) -> tuple[Input, Kernel]:
+def _backward(stride: int, groups: int, residuals: tuple[Input, Kernel], gradient: Output) -> tuple[Input, Kernel]:
     x, kernel = residuals
-    (x_gradient,) = jax.vjp(lambda x: _convolve(x, kernel, stride), x)[1](gradient)
+    (x_gradient,) = jax.vjp(lambda x: _convolve(x, kernel, stride, groups), x)[1](gradient)
 
     def by_convolution(x: Input, gradient: Output) -> Kernel:
-        return jax.vjp(lambda kernel: _convolve(x, kernel, stride), kernel)[1](gradient)[0]
+        return jax.vjp(lambda kernel: _convolve(x, kernel, stride, groups), kernel)[1](gradient)[0]
 
     def by_products(x: Input, gradient: Output) -> Kernel:
         return _kernel_gradient(x, gradient, kernel.shape[0], stride)
 
-    wide = min(kernel.shape[2:]) >= PRODUCTS_FROM
+    wide = groups == 1 and min(kernel.shape[2:]) >= PRODUCTS_FROM
     return x_gradient, lax.platform_dependent(x, gradient, cpu=by_products if wide else by_convolution, default=by_convolution)
 
 
@@ -86,12 +103,19 @@ def _kernel_gradient(x: Input, gradient: Output, size: int, stride: int) -> Kern
     return jnp.stack([row(i) for i in range(size)])
 
 
-def upsampling_conv(channels: int, *, init: nn.initializers.Initializer, name: str) -> Layer:
-    """The transposed 2x2 convolution of stride 2: each cell becomes four, by a matrix product of its own."""
-    dense = nn.DenseGeneral((2, 2, channels), kernel_init=init, name=name)
+class UpsamplingConv(nn.Module):
+    """The transposed 2x2 convolution of stride 2: each cell becomes four, by a matrix product; kernel [c, 2, 2, channels]."""
 
-    def apply(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w d"]:
-        n, h, w, _ = x.shape
-        return dense(x).transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, channels)
+    channels: int
+    kernel_init: nn.initializers.Initializer
 
-    return apply
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w d"]:
+        """Upsample."""
+        n, h, w, c = x.shape
+        kernel = self.param(
+            "kernel", lambda key, shape: self.kernel_init(key, (c, 4 * self.channels)).reshape(shape), (c, 2, 2, self.channels)
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        cells = jnp.tensordot(x, kernel, 1).transpose(0, 1, 3, 2, 4, 5)
+        return cells.reshape(n, 2 * h, 2 * w, self.channels) + bias.reshape(1, 1, 1, -1)

@@ -1,10 +1,10 @@
 """The mask head."""
 
 import flax.linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.config import MaskHeadConfig
-from maskrcnn_jax.nn.conv import conv, upsampling_conv
+from maskrcnn_jax.nn.conv import UpsamplingConv, conv
 from maskrcnn_jax.nn.norm import ConvNorm
 
 _output_init = nn.initializers.normal(0.001)  # every cell starts at probability 1/2
@@ -22,11 +22,11 @@ class MaskHead(nn.Module):
     num_classes: int
 
     @nn.compact
-    def __call__(self, features: Float[Array, "n q q c"]) -> Float[Array, "n 2*q 2*q _k"]:
-        """Mask logits, twice the features' resolution; one map for all classes where class-agnostic."""
+    def __call__(self, features: Float[Array, "n q q c"], counted: Bool[Array, "n"] | None = None) -> Float[Array, "n 2*q 2*q _k"]:
+        """Mask logits, twice the features' resolution; one map for all classes where class-agnostic; see `BatchNorm` for `counted`."""
         config, x = self.config, features
         for i in range(config.convs):
-            x = nn.relu(ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x))
-        x = upsampling_conv(config.channels, init=nn.initializers.he_normal(), name="deconv")(x)
+            x = nn.relu(ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x, counted))
+        x = UpsamplingConv(config.channels, nn.initializers.he_normal(), name="deconv")(x)
         outputs = 1 if config.class_agnostic else self.num_classes
         return conv(outputs, 1, init=_output_init, name="masks")(nn.relu(x))

@@ -2,10 +2,12 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.config import Norm, norm_groups
 from maskrcnn_jax.nn.conv import conv
+
+MOMENTUM = 0.1  # of the running statistics, the share of the newest batch; PyTorch's default, which every reference keeps
 
 
 class FrozenBatchNorm(nn.Module):
@@ -24,9 +26,45 @@ class FrozenBatchNorm(nn.Module):
         var = self.variable("batch_stats", "var", jnp.ones, shape).value
         scale = self.variable("batch_stats", "scale", jnp.ones, shape).value
         bias = self.variable("batch_stats", "bias", jnp.zeros, shape).value
-        gain = scale / jnp.sqrt(var + self.epsilon)
-        row = (1,) * (x.ndim - 1) + shape
-        return x * gain.reshape(row) + (bias - mean * gain).reshape(row)
+        return _affine(x, mean, var, scale, bias, self.epsilon)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation whose scale and bias are trained.
+
+    Where the caller lets the collection `batch_stats` change, as training does, it normalises with the statistics of the
+    batch - the global one, however many devices hold it - and moves the running ones towards them; elsewhere it uses those.
+
+    Source: Ioffe and Szegedy 2015, algorithms 1 and 2; the running variance is the unbiased one, as PyTorch has it.
+    """
+
+    epsilon: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"], counted: Bool[Array, "n"] | None = None) -> Float[Array, "n h w c"]:
+        """Normalise each channel; rows that are not `counted` (padding) take no part in the statistics."""
+        shape = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        running_var = self.variable("batch_stats", "var", jnp.ones, shape)
+        if self.is_initializing() or not self.is_mutable_collection("batch_stats"):
+            return _affine(x, running_mean.value, running_var.value, scale, bias, self.epsilon)
+        rows = jnp.ones(x.shape[:1], x.dtype) if counted is None else counted.astype(x.dtype)
+        weights = rows.reshape(-1, 1, 1, 1)
+        cells = jnp.sum(rows) * (x.shape[1] * x.shape[2])
+        mean = jnp.sum(x * weights, axis=(0, 1, 2)) / jnp.maximum(cells, 1)
+        var = jnp.sum(jnp.square(x - mean.reshape(1, 1, 1, -1)) * weights, axis=(0, 1, 2)) / jnp.maximum(cells, 1)
+        share = jnp.where(cells > 1, MOMENTUM, 0)  # a batch without a counted row says nothing
+        running_mean.value += share * (mean - running_mean.value)
+        running_var.value += share * (var * cells / jnp.maximum(cells - 1, 1) - running_var.value)
+        return _affine(x, mean, var, scale, bias, self.epsilon)
+
+
+def _affine(x: Array, mean: Array, var: Array, scale: Array, bias: Array, epsilon: float) -> Array:
+    gain = scale / jnp.sqrt(var + epsilon)
+    row = (1,) * (x.ndim - 1) + gain.shape
+    return x * gain.reshape(row) + (bias - mean * gain).reshape(row)
 
 
 class ConvNorm(nn.Module):
@@ -37,14 +75,28 @@ class ConvNorm(nn.Module):
     norm: Norm
     epsilon: float
     stride: int = 1
+    groups: int = 1
     kernel_init: nn.initializers.Initializer = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # He et al. 2015
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n _h _w d"]:
-        """Convolve and normalise."""
-        x = conv(self.channels, self.kernel, stride=self.stride, use_bias=self.norm == "none", init=self.kernel_init, name="conv")(x)
-        if self.norm == "frozen_bn":
-            return FrozenBatchNorm(self.epsilon, name="norm")(x)
-        if self.norm == "group_norm":
-            return nn.GroupNorm(num_groups=norm_groups(self.channels), epsilon=self.epsilon, name="norm")(x)
-        return x
+    def __call__(self, x: Float[Array, "n h w c"], counted: Bool[Array, "n"] | None = None) -> Float[Array, "n _h _w d"]:
+        """Convolve and normalise; rows that are not `counted` do not enter a batch's statistics."""
+        layer = conv(
+            self.channels,
+            self.kernel,
+            stride=self.stride,
+            groups=self.groups,
+            use_bias=self.norm == "none",
+            init=self.kernel_init,
+            name="conv",
+        )
+        x = layer(x)
+        match self.norm:
+            case "frozen_bn":
+                return FrozenBatchNorm(self.epsilon, name="norm")(x)
+            case "batch_norm":
+                return BatchNorm(self.epsilon, name="norm")(x, counted)
+            case "group_norm":
+                return nn.GroupNorm(num_groups=norm_groups(self.channels), epsilon=self.epsilon, name="norm")(x)
+            case _:
+                return x

@@ -3,7 +3,7 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from maskrcnn_jax.config import BackboneConfig
+from maskrcnn_jax.config import BackboneConfig, Norm
 from maskrcnn_jax.nn.norm import ConvNorm
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -33,16 +33,22 @@ class ResNet(nn.Module):
     def __call__(self, x: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _h _w _c"], ...]:
         """C2, C3, C4, C5 at strides 4, 8, 16, 32."""
         config = self.config
-        x = ConvNorm(config.width, 7, config.norm, config.norm_epsilon, stride=2, name="stem")(x)
+        x = ConvNorm(config.width, 7, stage_norm(config, 0), config.norm_epsilon, stride=2, name="stem")(x)
         x = nn.max_pool(nn.relu(x), (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         block = Bottleneck if has_bottlenecks(config.depth) else BasicBlock
         outputs = []
         for stage, count in enumerate(BLOCKS[config.depth]):
+            norm = stage_norm(config, stage + 1)
             for i in range(count):
                 stride = 2 if stage > 0 and i == 0 else 1
-                x = block(config, config.width * 2**stage, stride, name=f"{STAGES[stage + 1]}_{i}")(x)
+                x = block(config, config.width * 2**stage, stride, norm, name=f"{STAGES[stage + 1]}_{i}")(x)
             outputs.append(x)
         return tuple(outputs)
+
+
+def stage_norm(config: BackboneConfig, stage: int) -> Norm:
+    """Normalisation of a stage, 0 for the stem: where a stage is not trained, its batch norms keep their statistics too."""
+    return "frozen_bn" if config.norm == "batch_norm" and stage < config.frozen_stages else config.norm
 
 
 class BasicBlock(nn.Module):
@@ -51,11 +57,12 @@ class BasicBlock(nn.Module):
     config: BackboneConfig
     channels: int
     stride: int
+    norm: Norm
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _h _w d"]:
         """relu(conv(relu(conv(x))) + shortcut(x))."""
-        norm, epsilon = self.config.norm, self.config.norm_epsilon
+        norm, epsilon = self.norm, self.config.norm_epsilon
         y = nn.relu(ConvNorm(self.channels, 3, norm, epsilon, stride=self.stride, name="conv1")(x))
         y = ConvNorm(self.channels, 3, norm, epsilon, name="conv2")(y)
         if self.stride > 1 or x.shape[-1] != self.channels:
@@ -64,19 +71,24 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions and a shortcut; the output has four times the width."""
+    """1x1, 3x3, 1x1 convolutions and a shortcut; the output has four times the width.
+
+    Source: He et al. 2016, figure 5; with groups, Xie et al. 2017, figure 3 (c).
+    """
 
     config: BackboneConfig
     channels: int
     stride: int
+    norm: Norm
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _h _w d"]:
         """relu(conv(relu(conv(relu(conv(x))))) + shortcut(x))."""
-        norm, epsilon, out = self.config.norm, self.config.norm_epsilon, 4 * self.channels
-        first, second = (self.stride, 1) if self.config.stride_on == "1x1" else (1, self.stride)
-        y = nn.relu(ConvNorm(self.channels, 1, norm, epsilon, stride=first, name="conv1")(x))
-        y = nn.relu(ConvNorm(self.channels, 3, norm, epsilon, stride=second, name="conv2")(y))
+        config, norm, epsilon, out = self.config, self.norm, self.config.norm_epsilon, 4 * self.channels
+        first, second = (self.stride, 1) if config.stride_on == "1x1" else (1, self.stride)
+        inner = self.channels * config.width_per_group // 64 * config.groups
+        y = nn.relu(ConvNorm(inner, 1, norm, epsilon, stride=first, name="conv1")(x))
+        y = nn.relu(ConvNorm(inner, 3, norm, epsilon, stride=second, groups=config.groups, name="conv2")(y))
         y = ConvNorm(out, 1, norm, epsilon, name="conv3")(y)
         if self.stride > 1 or x.shape[-1] != out:
             x = ConvNorm(out, 1, norm, epsilon, stride=self.stride, name="shortcut")(x)

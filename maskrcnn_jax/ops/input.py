@@ -5,7 +5,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 
 def normalise(
-    image: UInt8[Array, "h w 3"],
+    image: UInt8[Array, "h w 3"] | Float[Array, "h w 3"],
     size: Int[Array, "2"],
     *,
     mean: tuple[float, float, float],
@@ -15,7 +15,7 @@ def normalise(
     """(image - mean) / std inside the image proper, 0 in the padding.
 
     Args:
-      image: RGB canvas, the image proper in its top left corner.
+      image: RGB canvas, 0-255, the image proper in its top left corner.
       size: (height, width) of the image proper.
       mean: subtracted from each channel, 0-255 units, in the network's channel order.
       std: divides each channel after the mean, the same units and order.

@@ -41,3 +41,19 @@ def hat_weights(index: Float[Array, "d n"], cells: int) -> Float[Array, "d n m"]
     """The weights of `taps_or_zero` as rows of a matrix: max(0, 1 - |index - cell|)."""
     grid = jnp.arange(cells, dtype=index.dtype)
     return jnp.maximum(0, 1 - jnp.abs(index[:, :, None] - grid[None, None, :]))
+
+
+def adaptive_positions(
+    start: Float[Array, "r"], side: Float[Array, "r"], bins: int, bound: int
+) -> tuple[Float[Array, "r q s"], Float[Array, "r s"]]:
+    """Positions of ceil(side / bins) points in each of `bins` equal bins, and the share of each in its bin's mean.
+
+    A side in cells, so neighbours are at most one cell apart. Shares of points that a RoI does not have are 0; RoIs that need
+    more than `bound` points a bin get so many.
+    """
+    count = jnp.clip(jnp.ceil(side / bins), 0, bound)
+    point = jnp.arange(bound, dtype=start.dtype)[None, :]
+    steps = (point + 0.5) / jnp.maximum(count, 1)[:, None]
+    bin_index = jnp.arange(bins, dtype=start.dtype)[None, :, None]
+    position = start[:, None, None] + (bin_index + steps[:, None, :]) * (side / bins)[:, None, None]
+    return position, jnp.where(point < count[:, None], 1 / jnp.maximum(count, 1)[:, None], 0)

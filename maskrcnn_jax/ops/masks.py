@@ -2,10 +2,11 @@
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from maskrcnn_jax.ops.interpolation import bin_positions, hat_weights, taps_or_zero
+from maskrcnn_jax.ops.interpolation import adaptive_positions, bin_positions, hat_weights, taps_or_zero
 
 
 def mask_targets(
@@ -37,19 +38,70 @@ def mask_targets(
     """
     index = []
     for axis, cells in ((1, masks.shape[1]), (0, masks.shape[2])):
-        start, end = boxes[:, axis], boxes[:, axis + 2]
-        side = end - start if aligned else jnp.maximum(end - start, 1)
-        position = bin_positions(start if aligned else start + 0.5, side, size, samples)
-        inside = (position >= -0.5) & (position <= image_size[1 - axis] + 0.5)
-        position = jnp.clip(position, 0.5, image_size[1 - axis] - 0.5)
-        origin, limit = frames[gt_indices, axis], frames[gt_indices, axis + 2]
-        cell = ((limit - origin) / cells)[:, None, None]
-        taps, weights = taps_or_zero((position - origin[:, None, None]) / cell - 0.5, cells)
+        start, side = _extent(boxes, axis, aligned)
+        position, inside = _within(bin_positions(start, side, size, samples), image_size[1 - axis])
+        taps, weights = taps_or_zero(_in_grid(position, frames[gt_indices], axis, cells), cells)
         weights = weights * inside[..., None].astype(weights.dtype) / samples
         index.append((taps.reshape(-1, size, 2 * samples), weights.reshape(-1, size, 2 * samples)))
     (y, wy), (x, wx) = index
     values = masks[gt_indices[:, None, None, None, None], y[:, :, :, None, None], x[:, None, None, :, :]]
     return jnp.sum(values.astype(wy.dtype) * wy[:, :, :, None, None] * wx[:, None, None, :, :], axis=(2, 4)) / 255
+
+
+def mask_targets_adaptive(
+    masks: UInt8[Array, "g mh mw"],
+    frames: Float[Array, "g 4"],
+    boxes: Float[Array, "r 4"],
+    gt_indices: Int[Array, "r"],
+    image_size: Float[Array, "2"],
+    *,
+    size: int,
+    max_samples: int,
+    aligned: bool,
+) -> Float[Array, "r {size} {size}"]:
+    """`mask_targets` with ceil(side / `size`) points a cell side, each RoI its own number on each axis; the same arguments.
+
+    Args:
+      masks: 255 inside, 0 outside.
+      frames: box each grid covers, canvas pixels; a frame without area (padding) reads 0.
+      boxes: RoIs, canvas pixels.
+      gt_indices: the ground truth of each RoI.
+      image_size: (height, width) of the image proper, canvas pixels.
+      size: cells a side of the targets.
+      max_samples: points a cell side at most; ceil(longest canvas side / size) is enough for RoIs inside the image.
+      aligned: pixel centres at +0.5; otherwise at integers, and RoIs are at least one pixel wide.
+    """
+
+    def of_roi(box: Float[Array, "4"], index: Int[Array, ""]) -> Float[Array, "m m"]:
+        weights = []
+        for axis, cells in ((1, masks.shape[1]), (0, masks.shape[2])):
+            start, side = _extent(box[None], axis, aligned)
+            position, share = adaptive_positions(start, side, size, max_samples)
+            position, inside = _within(position, image_size[1 - axis])
+            hats = hat_weights(_in_grid(position, frames[index][None], axis, cells)[0], cells)
+            weights.append(jnp.einsum("qsm,qs->qm", hats, inside[0] * share, precision="highest"))
+        mask = masks[index].astype(boxes.dtype)
+        return jnp.einsum("ih,hw,jw->ij", weights[0], mask, weights[1], precision="highest") / 255
+
+    return jax.lax.map(lambda roi: of_roi(*roi), (boxes, gt_indices))  # a RoI at a time: its mask may be the whole canvas
+
+
+def _extent(boxes: Float[Array, "r 4"], axis: int, aligned: bool) -> tuple[Float[Array, "r"], Float[Array, "r"]]:
+    """Start and side of RoIs along an axis (0 for x), in pixels whose centres are at +0.5."""
+    start, end = boxes[:, axis], boxes[:, axis + 2]
+    return (start, end - start) if aligned else (start + 0.5, jnp.maximum(end - start, 1))
+
+
+def _within(position: Float[Array, "r q s"], limit: Float[Array, ""]) -> tuple[Float[Array, "r q s"], Bool[Array, "r q s"]]:
+    """Positions clamped to the pixel centres of an image of `limit` pixels, and which were at most a pixel outside of these."""
+    return jnp.clip(position, 0.5, limit - 0.5), (position >= -0.5) & (position <= limit + 0.5)
+
+
+def _in_grid(position: Float[Array, "r q s"], frames: Float[Array, "r 4"], axis: int, cells: int) -> Float[Array, "r q s"]:
+    """Positions on the canvas as indices of a grid's cells, i at the middle of cell i; far outside of a frame without area."""
+    origin, limit = frames[:, axis, None, None], frames[:, axis + 2, None, None]
+    cell = jnp.where(limit > origin, limit - origin, 1) / cells
+    return jnp.where(limit > origin, (position - origin) / cell - 0.5, -2)
 
 
 def paste_masks(

@@ -72,18 +72,37 @@ def roi_align(
 
     Source: He et al. 2017, section 3.
     """
-    if min(size, samples) < 1 or len(strides) != len(pyramid):
-        raise ValueError(f"roi_align: size={size}, samples={samples}, {len(pyramid)} levels with {len(strides)} strides")
-    cells = jnp.concatenate([level.reshape(-1, level.shape[-1]) for level in pyramid])
-    heights = jnp.asarray([level.shape[0] for level in pyramid], jnp.int32)
-    widths = jnp.asarray([level.shape[1] for level in pyramid], jnp.int32)
-    offsets = jnp.cumsum(heights * widths) - heights * widths
+    if samples < 1:
+        raise ValueError(f"roi_align: samples={samples} must be positive")
+    cells, offsets, heights, widths = stack_levels(pyramid, strides, size)
     scale = 1 / jnp.asarray(strides, boxes.dtype)
-    start, side = _in_cells(boxes * scale[levels, None], aligned)
+    start, side = in_cells(boxes * scale[levels, None], aligned)
     y, wy = _taps(start[:, 1], side[:, 1], heights[levels], size, samples)
     x, wx = _taps(start[:, 0], side[:, 0], widths[levels], size, samples)
     rows = offsets[levels, None, None] + y * widths[levels, None, None]
     return _sum_taps(cells, rows, x, wy, wx)
+
+
+def stack_levels(
+    pyramid: Sequence[Float[Array, "_h _w c"]], strides: Sequence[float], size: int
+) -> tuple[Float[Array, "n c"], Int[Array, "l"], Int[Array, "l"], Int[Array, "l"]]:
+    """Cells of all levels in one array; and of each level its first cell there, its height and its width.
+
+    Raises:
+      ValueError: `size` is not positive, or `strides` and `pyramid` differ in length.
+    """
+    if size < 1 or len(strides) != len(pyramid):
+        raise ValueError(f"RoIAlign: size={size}, {len(pyramid)} levels with {len(strides)} strides")
+    cells = jnp.concatenate([level.reshape(-1, level.shape[-1]) for level in pyramid])
+    heights = jnp.asarray([level.shape[0] for level in pyramid], jnp.int32)
+    widths = jnp.asarray([level.shape[1] for level in pyramid], jnp.int32)
+    return cells, jnp.cumsum(heights * widths) - heights * widths, heights, widths
+
+
+def in_cells(boxes: Float[Array, "r 4"], aligned: bool) -> tuple[Float[Array, "r 2"], Float[Array, "r 2"]]:
+    """Upper left corners in cell indices, and sides in cells, both (x, y)."""
+    side = boxes[:, 2:] - boxes[:, :2]
+    return (boxes[:, :2] - 0.5, side) if aligned else (boxes[:, :2], jnp.maximum(side, 1))
 
 
 def _tap_by_tap(
@@ -133,12 +152,6 @@ def _backward(operands: tuple[Array, ...], gradient: Float[Array, "r q q c"]) ->
 # XLA's CPU compiler is several times faster at the first form, and at the transpose of the second.
 _sum_taps = jax.custom_vjp(_tap_by_tap)
 _sum_taps.defvjp(_forward, _backward)
-
-
-def _in_cells(boxes: Float[Array, "r 4"], aligned: bool) -> tuple[Float[Array, "r 2"], Float[Array, "r 2"]]:
-    """Upper left corners in cell indices, and sides in cells, both (x, y)."""
-    side = boxes[:, 2:] - boxes[:, :2]
-    return (boxes[:, :2] - 0.5, side) if aligned else (boxes[:, :2], jnp.maximum(side, 1))
 
 
 def _taps(

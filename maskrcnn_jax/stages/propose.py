@@ -71,14 +71,14 @@ def propose(
     boxes, scores, keep = [], [], []
     for logits, delta, anchor, use in zip(objectness, deltas, anchors, usable, strict=True):
         logits, delta = jax.lax.stop_gradient((logits, delta))
-        rank = jax.nn.sigmoid(logits) if config.rank_by == "sigmoid" else logits
-        _, best = jax.lax.top_k(jnp.where(use, rank, -jnp.inf), min(pre_nms_top_k, logits.shape[0]))
+        _, best = jax.lax.top_k(jnp.where(use, logits, -jnp.inf), min(pre_nms_top_k, logits.shape[0]))
+        rank = jax.nn.sigmoid(logits[best]) if config.rank_by == "sigmoid" else logits[best]
         box = ops.decode_boxes(delta[best], anchor[best], weights=config.coder_weights, max_log_scale=config.max_log_scale)
         box = ops.clip_boxes(box, size)
         valid = use[best] & ops.has_sides(box, config.min_side)
         keep.append(ops.suppress(box, valid, jnp.zeros(best.shape, jnp.int32), iou_threshold=config.nms_threshold))
         boxes.append(box)
-        scores.append(rank[best])
+        scores.append(rank)
     kept = jnp.concatenate(keep)
     ranked = jnp.where(kept, jnp.concatenate(scores), -jnp.inf)
     _, order = jax.lax.top_k(ranked, min(post_nms_top_k, ranked.shape[0]))

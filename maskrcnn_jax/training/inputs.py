@@ -61,7 +61,7 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Inp
             f"{source_name(source)}: no image to validate on; give it one (data.val_annotations, or data.val_size of kind shapes)"
         )
     for i, (height, width) in enumerate(source.sizes):
-        size = resized_size((int(height), int(width)), config.min_side, config.max_side)
+        size = resized_size((int(height), int(width)), config.min_side, config.max_side, config.resize)
         canvas_for(size, config, f"{source_name(source)}: {image_name(i, getattr(source, 'image_ids', None))}")
     names, others = ([category.name for category in table] for table in (categories, source.categories))
     if names == others:

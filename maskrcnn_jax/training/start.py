@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from maskrcnn_jax import checkpoint
 from maskrcnn_jax.config import ExperimentConfig, TrainConfig
-from maskrcnn_jax.errors import first_few
+from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Model, Variables
 from maskrcnn_jax.training.step import TrainState, init_state, replicated
 from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_npz
@@ -81,16 +81,10 @@ def _from_checkpoint(path: Path, shapes: Variables, new_classes: bool) -> dict[s
 
 def _require_fit(path: str | Path, stored: dict[str, Any], wanted: dict[str, Any], *, left_out: set[str]) -> None:
     """Raise WeightsError with what differs in name or, but for `left_out`, in shape."""
-    problems = [f"missing {name}" for name in wanted if name not in stored] + [
-        f"unexpected {name}" for name in stored if name not in wanted
-    ]
-    problems += [
-        f"{name} is {stored[name].shape}; the model has {value.shape}"
-        for name, value in wanted.items()
-        if name in stored and name not in left_out and stored[name].shape != value.shape
-    ]
+    shapes = [{name: tuple(value.shape) for name, value in arrays.items()} for arrays in (stored, wanted)]
+    problems = misfits(shapes[0], shapes[1], left_out)
     if problems:
         raise WeightsError(
             f"{path}: this checkpoint does not fit the model (use the model config it was trained with; "
-            "to train it for other classes, set train.new_classes):\n  " + first_few(problems, "\n  ")
+            "to train it for other classes, set train.new_classes):\n  " + "\n  ".join(problems)
         )

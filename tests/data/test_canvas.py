@@ -10,12 +10,12 @@ from maskrcnn_jax.data import DataError, canvas_for, resize_image, resized_size
     [((480, 640), (800, 1067)), ((640, 480), (1067, 800)), ((300, 1000), (400, 1333)), ((800, 1333), (800, 1333)), ((1, 5000), (1, 1333))],
 )
 def test_resized_size_by_hand(size, expected):
-    assert resized_size(size, 800, 1333) == expected
+    assert resized_size(size, 800, 1333, "uint8") == expected
 
 
 def test_resized_size_never_exceeds_either_bound(rng):
     for height, width in rng.integers(1, 5000, (500, 2)).tolist():
-        resized = resized_size((height, width), 800, 1333)
+        resized = resized_size((height, width), 800, 1333, "uint8")
         assert min(resized) <= 800
         assert max(resized) <= 1333
         assert min(resized) >= 1
@@ -44,10 +44,10 @@ def test_multiple_rounds_each_side_up():
 
 def test_resize_image_keeps_a_horizontal_ramp_at_half_pixel_centres():
     ramp = np.broadcast_to(np.arange(0, 160, 10, dtype=np.uint8)[None, :, None], (8, 16, 3))
-    half = resize_image(np.ascontiguousarray(ramp), (4, 8))
+    half = resize_image(np.ascontiguousarray(ramp), (4, 8), "uint8")
     assert half[2, :, 0].tolist() == [5 + 20 * i for i in range(8)]
 
 
 def test_resize_image_to_its_own_size_is_the_same_array():
     image = np.zeros((5, 7, 3), np.uint8)
-    assert resize_image(image, (5, 7)) is image
+    assert resize_image(image, (5, 7), "uint8") is image

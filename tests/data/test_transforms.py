@@ -28,7 +28,7 @@ def test_flip_moves_boxes_with_their_masks(example):
 
 @pytest.mark.parametrize("size", [(320, 320), (100, 160), (213, 97)])
 def test_resized_boxes_bound_resized_masks_within_a_pixel(example, size):
-    resized = resize(example, size)
+    resized = resize(example, size, "uint8")
     assert resized.image.shape == (*size, 3)
     assert resized.masks.shape == (len(example.labels), *size)
     assert resized.boxes.dtype == np.float32
@@ -51,17 +51,17 @@ def test_a_mask_follows_the_image(example):
     """An image that is the mask itself: after resizing, the mask is where the image is at least half bright."""
     mask = example.masks[0]
     drawn = example._replace(image=np.repeat(mask[..., None] * np.uint8(255), 3, axis=2))
-    resized = resize(drawn, (233, 140))
+    resized = resize(drawn, (233, 140), "uint8")
     assert np.array_equal(resized.masks[0], resized.image[..., 0] >= 128)
 
 
 def test_resize_to_the_same_size_changes_nothing(example):
-    assert resize(example, (160, 160)) is example
+    assert resize(example, (160, 160), "uint8") is example
 
 
 def test_no_objects_keep_their_shapes(example):
     empty = drop_vanished(example._replace(masks=example.masks * np.uint8(0)))
-    small = flip_horizontal(resize(empty, (80, 90)))
+    small = flip_horizontal(resize(empty, (80, 90), "uint8"))
     assert small.masks.shape == (0, 80, 90)
     assert small.boxes.shape == (0, 4)
     assert small.labels.shape == small.crowd.shape == (0,)

@@ -241,7 +241,7 @@ def test_mask_targets_have_their_own_number_of_sampling_points(samples, share):
     instances = Instances(box, nought, nought, jnp.asarray(grid), box, nought)
     rois = RoiSamples(box, nought, nought, box, nought)
     config = with_(CONFIG, pool={"mask_size": 1, "samples": 3}, loss={"mask_target_samples": samples})
-    targets = quick_jit(lambda *arrays: mask_rcnn._mask_targets(*arrays, config, models.one_device_mesh()))
+    targets = quick_jit(lambda *arrays: mask_rcnn._mask_targets(*arrays, (8, 8), config, models.one_device_mesh()))
     found = targets(instances, rois, jnp.asarray([[8.0, 8.0]]))
     assert found[0, 0].tolist() == [[share, 0], [0, 0]]
 

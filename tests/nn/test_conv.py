@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.nn import conv as conv_module
-from maskrcnn_jax.nn.conv import conv, convolve, upsampling_conv
+from maskrcnn_jax.nn.conv import UpsamplingConv, conv, convolve
 
 INIT = nn.initializers.normal(1.0)
 
@@ -18,12 +18,6 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x):
         return conv(5, self.kernel, stride=self.stride, use_bias=self.use_bias, init=INIT, name="conv")(x)
-
-
-class Upsampling(nn.Module):
-    @nn.compact
-    def __call__(self, x):
-        return upsampling_conv(5, init=INIT, name="deconv")(x)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -70,7 +64,7 @@ def gradients_by_loops(x, kernel, stride, gradient):
 
 
 def pulled_back(x, kernel, stride, gradient):
-    return jax.vjp(lambda x, kernel: convolve(x, kernel, stride), x, kernel)[1](gradient)
+    return jax.vjp(lambda x, kernel: convolve(x, kernel, stride, 1), x, kernel)[1](gradient)
 
 
 @pytest.mark.parametrize("products_from", [4, 5])
@@ -112,12 +106,13 @@ def test_bias_is_optional(key, kernel):
 
 def test_upsampling_conv_equals_a_loop(key, rng):
     x = jnp.asarray(rng.standard_normal((2, 3, 4, 6)), jnp.float32)
-    params = Upsampling().init(key, x)["params"]["deconv"]
+    module = UpsamplingConv(5, INIT)
+    params = module.init(key, x)["params"]
     params["bias"] = jnp.asarray(rng.standard_normal(params["bias"].shape), jnp.float32)
     expected = np.zeros((2, 6, 8, 5))
     for row in range(3):
         for column in range(4):
             for i in range(2):
                 for j in range(2):
-                    expected[:, 2 * row + i, 2 * column + j] = x[:, row, column] @ params["kernel"][:, i, j] + params["bias"][i, j]
-    np.testing.assert_allclose(Upsampling().apply({"params": {"deconv": params}}, x), expected, atol=1e-5)  # sums of 6 products
+                    expected[:, 2 * row + i, 2 * column + j] = x[:, row, column] @ params["kernel"][:, i, j] + params["bias"]
+    np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)  # sums of 6 products

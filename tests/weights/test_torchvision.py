@@ -7,7 +7,7 @@ from maskrcnn_jax import models
 from maskrcnn_jax.config import BackboneConfig, ModelConfig
 from maskrcnn_jax.nn import ResNet
 from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_npz
-from maskrcnn_jax.weights.torchvision import torchvision_name
+from maskrcnn_jax.weights.names import torchvision_trunk_name
 from tests.quick import quick_jit
 
 NORM = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
@@ -60,7 +60,7 @@ def wanted(depth):
     ],
 )
 def test_names_by_hand(path, name):
-    assert torchvision_name(path) == name
+    assert torchvision_trunk_name(path) == name
 
 
 @pytest.mark.parametrize("depth", [18, 50])
@@ -100,9 +100,9 @@ def test_what_does_not_fit_is_listed_at_once():
     first, *listed = str(error.value).split("\n  ")
     assert "check model.backbone.depth, width and norm" in first
     assert sorted(listed) == [
-        "layer1.0.conv1.weight is (64, 64, 1, 1), which gives (1, 1, 64, 64); the model has (3, 3, 64, 64)",
-        "layer2.0.bn1.bias is (64,), which gives (64,); the model has (128,)",
-        "layer2.0.downsample.0.weight is (128, 64, 3, 3), which gives (3, 3, 64, 128); the model has (64, 128)",
+        "layer1.0.conv1.weight is (64, 64, 1, 1); the model has (64, 64, 3, 3)",
+        "layer2.0.bn1.bias is (64,); the model has (128,)",
+        "layer2.0.downsample.0.weight is (128, 64, 3, 3); the model has (128, 64, 1, 1)",
         "missing bn1.weight",
         "missing layer4.1.conv2.weight",
         "unexpected layer5.0.conv1.weight",

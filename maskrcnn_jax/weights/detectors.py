@@ -1,0 +1,82 @@
+"""Whole detectors of torchvision and Detectron2: arrays <-> variables."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from maskrcnn_jax import models
+from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.errors import misfits
+from maskrcnn_jax.models import Variables
+from maskrcnn_jax.weights.errors import WeightsError
+from maskrcnn_jax.weights.files import Arrays
+from maskrcnn_jax.weights.layouts import Entry, their_shape, to_ours, to_theirs
+from maskrcnn_jax.weights.names import System, entry
+
+# What a state dict holds besides weights: counters, and constants that other rooms here compute.
+WRAPPERS = re.compile(r"^((module|_orig_mod)\.)+")
+NOT_WEIGHTS = ("num_batches_tracked", "pixel_mean", "pixel_std")
+
+
+def from_arrays(system: System, arrays: Arrays, config: ModelConfig) -> Variables:
+    """Variables of the model `config` with the weights of another system's.
+
+    Args:
+      system: whose names and layouts `arrays` have.
+      arrays: by name; half precision becomes float32. Prefixes that wrappers add (`module.`, `_orig_mod.`) and torchvision's
+        names before 0.12 are understood.
+      config: one of the presets, say; its classes are the weights'.
+
+    Raises:
+      WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list.
+    """
+    found = _named(system, arrays, config)
+    wanted = dict(_entries(system, config))
+    names = {e.name: their_shape(leaf.shape, e) for e, leaf in wanted.values()}
+    if problems := misfits({name: array.shape for name, array in found.items()}, names):
+        raise WeightsError(
+            f"these weights are not those of a {system} model with this config (check the preset, backbone.depth and num_classes):\n  "
+            + "\n  ".join(problems)
+        )
+    ours = {path: to_ours(found[e.name], e, len(leaf.shape)) for path, (e, leaf) in wanted.items()}
+    loaded: Variables = unflatten_dict(ours)
+    return {"params": {}, "batch_stats": {}} | loaded
+
+
+def to_arrays(system: System, variables: Variables, config: ModelConfig) -> Arrays:
+    """The arrays of `variables` by another system's names and in its layouts; the inverse of `from_arrays`."""
+    leaves = flatten_dict(variables)
+    return {e.name: np.ascontiguousarray(to_theirs(np.asarray(leaves[path]), e)) for path, (e, _) in _entries(system, config)}
+
+
+def _entries(system: System, config: ModelConfig) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Any]]]:
+    """Path of each of the model's leaves, its entry there, and the leaf's shape and type."""
+    shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
+    for path, leaf in flatten_dict(shapes).items():
+        yield path, (entry(system, path[1:], config), leaf)
+
+
+def _named(system: System, arrays: Arrays, config: ModelConfig) -> Arrays:
+    """`arrays` by the names of today, without wrappers' prefixes and what is no weight."""
+    named = {}
+    for name, array in arrays.items():
+        name = WRAPPERS.sub("", name)
+        if not name.endswith(NOT_WEIGHTS) and "anchor_generator" not in name:
+            named[_today(name, config) if system == "torchvision" else name] = array
+    return named
+
+
+def _today(name: str, config: ModelConfig) -> str:
+    """torchvision's name since 0.12 of an array that may have the one before."""
+    parts = name.split(".")
+    if parts[:2] == ["backbone", "fpn"] and len(parts) == 5:
+        parts.insert(4, "0")
+    elif parts[:3] == ["rpn", "head", "conv"] and len(parts) == 4:
+        parts[3:3] = ["0", "0"]
+    elif parts[:2] == ["roi_heads", "mask_head"] and parts[2].startswith("mask_fcn"):
+        parts[2:3] = [str(int(parts[2].removeprefix("mask_fcn")) - 1), "0"]
+    return ".".join(parts)
