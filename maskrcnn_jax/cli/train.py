@@ -18,7 +18,7 @@ CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or 
   --run-dir DIR                      where everything is written; by default runs/ and the config's name
   --resume                           go on from the latest checkpoint in the run folder
   --dry-run                          print parameters, memory and time; write nothing
-  --train.weights FILE_OR_RUN        start from ImageNet weights (.npz) or another run
+  --train.weights FILE_OR_RUN        start from ImageNet weights (.pth, .npz) or another run
   --train.steps N --train.batch-size N --optimizer.learning-rate RATE
   --model.num-classes N --data.train-annotations JSON --data.train-images DIR
   --data.val-annotations JSON --data.val-images DIR"""

@@ -101,7 +101,8 @@ class TrainConfig:
     seed: int = 0
     """Seed of initialisation, order, augmentation and sampling."""
     weights: str | None = None
-    """Start of training: a file of ImageNet weights with torchvision's names (.npz), or a checkpoint of this package; None: random."""
+    """Start of training: a file of ImageNet weights with torchvision's names (.pth, .safetensors, .npz), or a checkpoint of this
+    package; None: random."""
     new_classes: bool = False
     """With `weights` of another class count: leave out the layers that depend on it (fine-tuning to other classes)."""
     log_every: int = 20

@@ -14,7 +14,7 @@ from maskrcnn_jax.config import ExperimentConfig, TrainConfig
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Model, Variables
 from maskrcnn_jax.training.step import TrainState, init_state, replicated
-from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_npz
+from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _read(path: Path, shapes: Variables, new_classes: bool) -> dict[str, Any]:
     """What `path` holds of the variables `shapes`, by name."""
     if path.is_dir():
         return _from_checkpoint(path, shapes, new_classes)
-    arrays = read_npz(path)
+    arrays = read_weights(path)
     try:
         taken = flatten_dict(backbone_from_torchvision(arrays, shapes), sep="/")
     except WeightsError as error:

@@ -1,33 +1,78 @@
 """Files of weights to arrays by name."""
 
+import zipfile
 import zlib
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from maskrcnn_jax.weights.errors import WeightsError
+from maskrcnn_jax.weights.pickles import read_pickle
+from maskrcnn_jax.weights.safetensors import is_safetensors, read_safetensors
 
 Arrays = dict[str, np.ndarray]
+PICKLE = b"\x80"  # how a pickle begins, since protocol 2
+STATE_DICTS = ("model", "state_dict", "model_state_dict")  # where training scripts keep the weights among other things
 
 
-def read_npz(path: Path) -> Arrays:
-    """Arrays of an `.npz` file by their torchvision names.
+def read_weights(path: Path) -> Arrays:
+    """Arrays by name of a file of weights: of `torch.save` (zip or older), a pickle of arrays, safetensors, or NumPy's `.npz`.
+
+    The content says which it is. Of a training script's file the weights alone are taken.
+
+    Raises:
+      WeightsError: the file is missing, cut short, holds something else, or a pickle names what is neither tensor, array
+        nor container.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; give a file of weights (.pth, .pkl, .safetensors or .npz), or a checkpoint folder")
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start == b"PK" and not _is_torch(path):
+        return _read_npz(path)
+    if is_safetensors(path):
+        return read_safetensors(path)
+    if start != b"PK" and start[:1] != PICKLE:
+        raise WeightsError(f"{path}: not a file of weights (.pth, .pkl, .safetensors or .npz), or not a whole one; give another")
+    found = read_pickle(path)
+    for name in STATE_DICTS:
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+    arrays = _arrays(found)
+    if not arrays:
+        raise WeightsError(f"{path}: holds no arrays by name; give a file of a model's weights (in PyTorch its state_dict())")
+    return arrays
+
+
+def _is_torch(path: Path) -> bool:
+    """Whether a zip file is of `torch.save`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("data.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile as error:
+        raise WeightsError(f"{path}: its end is missing ({error}); get it anew") from error
+
+
+def _arrays(found: Any) -> Arrays:
+    return {str(name): value for name, value in found.items() if isinstance(value, np.ndarray)} if isinstance(found, dict) else {}
+
+
+def _read_npz(path: Path) -> Arrays:
+    """Arrays of an `.npz` file.
 
     Besides plain arrays the file may hold layers as product quantisation writes them, `X.codes`, `X.codebook` and `X.shape`
     (the weight is codebook[codes], reshaped), and batch norms folded to an affine, `X.scale` and `X.bias` of a convolution X:
     these become the norm of that convolution with mean 0 and variance 1.
 
     Raises:
-      WeightsError: the file is missing, is no `.npz` file, or holds a layer without all of its arrays.
+      WeightsError: the file is no whole `.npz` file, or holds a layer without all of its arrays.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; give an .npz file of weights with torchvision's names, or a checkpoint folder")
     try:
         with path.open("rb") as opened, NpzFile(opened, allow_pickle=False) as file:
             stored = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise WeightsError(f"{path}: not a readable .npz file ({error}); save the arrays with numpy.savez") from error
     try:
         return _unfold_norms(_unquantise(stored))

@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
+from pycocotools import mask as mask_utils
 
 from maskrcnn_jax.config import ModelConfig, presets
 from maskrcnn_jax.data import canvas_for, resize_image, resized_size
@@ -94,22 +95,48 @@ class Reference:
         return labels if self.system == "torchvision" else np.where(labels == classes, 0, labels + 1)
 
     def batch(self, group):
-        """The training batch; masks are not cropped, and resized by the nearest neighbour as torchvision does."""
+        """The training batch; masks are not cropped, and resized as the reference does."""
         images, sizes = self.canvases(group)
         rows = []
         for i, size in enumerate(sizes):
             boxes = self.arrays[f"train/img{i}/gt_boxes_resized"]
-            shape = self.arrays[f"train/gt{i}/masks_shape"]
-            bits = np.unpackbits(self.arrays[f"train/gt{i}/masks_packed"], axis=1)[:, : shape[1] * shape[2]].reshape(shape)
             masks = np.zeros((len(boxes), *images.shape[1:3]), np.uint8)
-            resized = bits[:, _nearest(shape[1], size[0])][:, :, _nearest(shape[2], size[1])]
-            masks[:, : size[0], : size[1]] = 255 * resized
+            masks[:, : size[0], : size[1]] = 255 * self._masks(i, size)
             frames = np.tile(np.array([0, 0, images.shape[2], images.shape[1]], np.float32), (len(boxes), 1))
             labels = self.label(self.arrays[f"train/gt{i}/labels"]).astype(np.int32)
             rows.append(Instances(boxes, labels, np.zeros(len(boxes), bool), masks, frames, np.ones(len(boxes), bool)))
         most = max(len(row.valid) for row in rows)
         instances = Instances(*(np.stack([_fill_up(value, most) for value in field]) for field in zip(*rows, strict=True)))
         return Batch(images, sizes, instances, np.arange(len(images)), np.zeros(len(images), np.int32))
+
+    def polygons(self, i, size):
+        """Polygons, flat (x, y), of each of image i's objects, in the pixels of the image at `size`."""
+        height, width = self.image(i).shape[:2]
+        scale = np.tile([size[1] / width, size[0] / height], 14)
+        parts = [key for key in self.arrays if key.startswith(f"train/gt{i}/poly")]
+        objects = range(len(self.arrays[f"train/gt{i}/labels"]))
+        return [[self.arrays[key] * scale for key in parts if key.rpartition("poly")[2].startswith(f"{j}_")] for j in objects]
+
+    def drawn_targets(self, group, cells=28):
+        """Mask targets, float32[2, s, cells, cells], as Detectron2 draws them from polygons, RoI by RoI."""
+        rois, (_, sizes) = self.roi_samples(group), self.canvases(group)
+        targets = np.zeros((2, self.config(group).assign.roi_max_positives, cells, cells), np.float32)
+        for i, size in enumerate(sizes):
+            polygons = self.polygons(i, size)
+            for row in np.flatnonzero(rois.labels[i]):
+                x0, y0, x1, y1 = rois.boxes[i][row].astype(np.float64)
+                shift, scale = np.tile([x0, y0], 14), np.tile([cells / max(x1 - x0, 0.1), cells / max(y1 - y0, 0.1)], 14)
+                moved = [(part - shift) * scale for part in polygons[rois.gt_indices[i][row]]]
+                targets[i, row] = mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(moved, cells, cells)))
+        return targets
+
+    def _masks(self, i, size):
+        if self.system == "detectron2":
+            drawn = [mask_utils.decode(mask_utils.merge(mask_utils.frPyObjects(p, *map(int, size)))) for p in self.polygons(i, size)]
+            return np.stack(drawn)
+        shape = self.arrays[f"train/gt{i}/masks_shape"]
+        bits = np.unpackbits(self.arrays[f"train/gt{i}/masks_packed"], axis=1)[:, : shape[1] * shape[2]].reshape(shape)
+        return bits[:, nearest(shape[1], size[0])][:, :, nearest(shape[2], size[1])]
 
     def sampled_anchors(self, group, i):
         """Indices of image i's sampled anchors, positives first, and how many these are."""
@@ -144,9 +171,9 @@ def reference(name) -> Reference:
     return Reference(name)
 
 
-def _nearest(before, after):
-    """Rows that resizing by the nearest neighbour keeps."""
-    return np.floor(np.arange(after) * (before / after)).astype(int).clip(max=before - 1)
+def nearest(before, after):
+    """Rows that resizing by the nearest neighbour keeps, in torchvision's float32."""
+    return np.minimum(np.floor(np.arange(after, dtype=np.float32) * np.float32(before / after)).astype(int), before - 1)
 
 
 def _fill_up(values, rows):

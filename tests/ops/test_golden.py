@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax import ops
+from tests.golden.reference import nearest
 from tests.ops.checks import assert_close
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -159,7 +160,7 @@ def test_mask_targets_as_torchvision(training):
         shape = training[f"train/gt{i}/masks_shape"]
         bits = np.unpackbits(training[f"train/gt{i}/masks_packed"], axis=1)[:, : shape[1] * shape[2]].reshape(shape)
         height, width = training["train/input/resized_hw"][i]
-        resized = bits[:, _nearest(shape[1], height)][:, :, _nearest(shape[2], width)]
+        resized = bits[:, nearest(shape[1], height)][:, :, nearest(shape[2], width)]
         masks, size = jnp.asarray(resized * 255, jnp.uint8), jnp.asarray([height, width], jnp.float32)
         frames = jnp.broadcast_to(jnp.asarray([0, 0, width, height], jnp.float32), (len(masks), 4))
         positive = training[f"train/img{i}/roi_labels"] > 0
@@ -176,8 +177,3 @@ def test_mask_targets_as_torchvision(training):
             # Positions of hundreds of pixels are rounded to 3e-5; a cell is a mean of such samples.
             assert_close(found[0], golden, atol=1e-4)
     assert len(compared) > 2  # both images, several counts
-
-
-def _nearest(before, after):
-    """Rows that resizing by the nearest neighbour keeps."""
-    return np.minimum(np.floor(np.arange(after, dtype=np.float32) * np.float32(before / after)).astype(int), before - 1)

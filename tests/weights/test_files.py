@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maskrcnn_jax.weights import WeightsError, read_npz
+from maskrcnn_jax.weights import WeightsError, read_weights
 
 
 def saved(folder, **arrays):
@@ -12,7 +12,7 @@ def saved(folder, **arrays):
 
 def test_plain_arrays_come_back(tmp_path, rng):
     arrays = {"conv1.weight": rng.random((2, 3, 7, 7), np.float32), "bn1.bias": rng.random(2, np.float32)}
-    found = read_npz(saved(tmp_path, **arrays))
+    found = read_weights(saved(tmp_path, **arrays))
     assert found.keys() == arrays.keys()
     for name, value in arrays.items():
         np.testing.assert_array_equal(found[name], value)
@@ -24,7 +24,7 @@ def test_product_quantised_layer_by_hand(tmp_path):
         tmp_path,
         **{"fc.codes": np.asarray([[0, 2], [1, 1]], np.uint8), "fc.codebook": codebook, "fc.shape": np.asarray([2, 4], np.int32)},
     )
-    found = read_npz(path)
+    found = read_weights(path)
     assert list(found) == ["fc.weight"]
     assert found["fc.weight"].dtype == np.float32
     assert found["fc.weight"].tolist() == [[1, 2, 5, 6], [3, 4, 3, 4]]
@@ -36,7 +36,7 @@ def test_product_quantised_layer_by_hand(tmp_path):
 def test_folded_norm_becomes_the_norm_of_its_convolution(tmp_path, convolution, norm):
     weight = np.zeros((2, 1, 1, 1), np.float32)
     affine = {f"{convolution}.scale": np.asarray([2, 3], np.float16), f"{convolution}.bias": np.asarray([4, 5], np.float16)}
-    found = read_npz(saved(tmp_path, **{f"{convolution}.weight": weight}, **affine))
+    found = read_weights(saved(tmp_path, **{f"{convolution}.weight": weight}, **affine))
     expected = {"weight": [2, 3], "bias": [4, 5], "running_mean": [0, 0], "running_var": [1, 1]}
     assert {name: value.tolist() for name, value in found.items() if name != f"{convolution}.weight"} == {
         f"{norm}.{leaf}": value for leaf, value in expected.items()
@@ -47,8 +47,8 @@ def test_folded_norm_becomes_the_norm_of_its_convolution(tmp_path, convolution, 
 def test_missing_file(tmp_path):
     path = tmp_path / "nothing.npz"
     with pytest.raises(WeightsError) as error:
-        read_npz(path)
-    assert str(error.value) == f"{path}: no such file; give an .npz file of weights with torchvision's names, or a checkpoint folder"
+        read_weights(path)
+    assert str(error.value) == f"{path}: no such file; give a file of weights (.pth, .pkl, .safetensors or .npz), or a checkpoint folder"
 
 
 def spoil(kind, path):
@@ -73,9 +73,14 @@ def test_what_is_no_npz_file_is_named(tmp_path, kind):
     path = tmp_path / "weights.npz"
     spoil(kind, path)
     with pytest.raises(WeightsError) as error:
-        read_npz(path)
-    assert str(error.value).startswith(f"{path}: not a readable .npz file (")
-    assert str(error.value).endswith("); save the arrays with numpy.savez")
+        read_weights(path)
+    expected = {
+        "objects": "not a readable .npz file (Object arrays",
+        "bytes changed": "not a readable .npz file (",
+        "cut short": "its end is missing (",
+    }
+    assert str(error.value).startswith(f"{path}: {expected.get(kind, 'not a file of weights (.pth, .pkl, .safetensors or .npz), or not')}")
+    assert str(error.value).endswith(("; save the arrays with numpy.savez", "; get it anew", "; give another"))
 
 
 @pytest.mark.parametrize(
@@ -89,5 +94,5 @@ def test_what_is_no_npz_file_is_named(tmp_path, kind):
 def test_half_a_layer_is_named(tmp_path, arrays, missing):
     path = saved(tmp_path, **arrays)
     with pytest.raises(WeightsError) as error:
-        read_npz(path)
+        read_weights(path)
     assert str(error.value) == f"{path}: {missing} is missing; save all arrays of a layer"

@@ -6,7 +6,7 @@ from flax.traverse_util import flatten_dict
 from maskrcnn_jax import models
 from maskrcnn_jax.config import BackboneConfig, ModelConfig
 from maskrcnn_jax.nn import ResNet
-from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_npz
+from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_weights
 from maskrcnn_jax.weights.names import torchvision_trunk_name
 from tests.quick import quick_jit
 
@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_listed_at_once():
 @pytest.mark.parametrize(("depth", "file"), [(18, "resnet18_ktb_small.npz"), (50, "resnet50_ktb_large.npz")])
 def test_trained_trunks_tell_pictures_apart(shared_data, rng, depth, file):
     """With a layer misplaced, C5 of such deep trunks explodes, dies, or is the same for every picture."""
-    variables = backbone_from_torchvision(read_npz(shared_data / "backbones" / file), wanted(depth))
+    variables = backbone_from_torchvision(read_weights(shared_data / "backbones" / file), wanted(depth))
     trunk = ResNet(BackboneConfig(depth=depth))
     noise = rng.standard_normal((64, 64, 3))
     ramp = np.broadcast_to(np.linspace(-2, 2, 64)[:, None, None], (64, 64, 3))
