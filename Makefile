@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast lint format parity mutants bench-nuclei bench-overfit clean
+.PHONY: demo test test-fast golden golden-short lint format parity mutants bench-nuclei bench-overfit clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -19,11 +19,11 @@ COVERAGE := --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/
 # A process a core, each with whole files: most of a test is the compilation of a small program, which keeps one core busy.
 EACH_CORE := -n auto --dist loadfile
 
-test: $(VENV)/.test  ## every test that needs no PyTorch
-	$(PYTEST) $(EACH_CORE) -m "not parity" $(COVERAGE)
+test: $(VENV)/.test  ## every test that needs no PyTorch, but for `golden`
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden" $(COVERAGE)
 
 test-fast: $(VENV)/.test
-	$(PYTEST) $(EACH_CORE) -m "not parity and not slow"
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -33,6 +33,12 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+golden: $(VENV)/.test  ## whole networks against outputs of the real torchvision and Detectron2: ten minutes
+	$(PYTEST) $(EACH_CORE) -m golden
+
+golden-short: $(VENV)/.test  ## one picture of each network, and one training step of two
+	$(PYTEST) $(EACH_CORE) -m "golden and not slow"
 
 parity: $(VENV)/.parity  ## the same numbers as torchvision
 	$(PYTEST) -m parity

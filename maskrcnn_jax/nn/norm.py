@@ -62,9 +62,8 @@ class BatchNorm(nn.Module):
 
 
 def _affine(x: Array, mean: Array, var: Array, scale: Array, bias: Array, epsilon: float) -> Array:
-    gain = scale / jnp.sqrt(var + epsilon)
-    row = (1,) * (x.ndim - 1) + gain.shape
-    return x * gain.reshape(row) + (bias - mean * gain).reshape(row)
+    mean, gain, bias = (v.reshape((1,) * (x.ndim - 1) + v.shape) for v in (mean, scale / jnp.sqrt(var + epsilon), bias))
+    return (x - mean) * gain + bias  # folding the mean into the bias would cancel digits in the gradient of `scale`
 
 
 class ConvNorm(nn.Module):

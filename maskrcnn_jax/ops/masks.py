@@ -79,7 +79,7 @@ def mask_targets_adaptive(
             position, share = adaptive_positions(start, side, size, max_samples)
             position, inside = _within(position, image_size[1 - axis])
             hats = hat_weights(_in_grid(position, frames[index][None], axis, cells)[0], cells)
-            weights.append(jnp.einsum("qsm,qs->qm", hats, inside[0] * share, precision="highest"))
+            weights.append(jnp.einsum("qsm,qs->qm", hats, jnp.where(inside[0], share, 0), precision="highest"))
         mask = masks[index].astype(boxes.dtype)
         return jnp.einsum("ih,hw,jw->ij", weights[0], mask, weights[1], precision="highest") / 255
 

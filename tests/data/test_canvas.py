@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -51,3 +53,41 @@ def test_resize_image_keeps_a_horizontal_ramp_at_half_pixel_centres():
 def test_resize_image_to_its_own_size_is_the_same_array():
     image = np.zeros((5, 7, 3), np.uint8)
     assert resize_image(image, (5, 7), "uint8") is image
+
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "ops_single.npz"
+
+
+@pytest.mark.parametrize(
+    ("case", "sides"), [("up_min128_max300", (128, 300)), ("down_min40_max300", (40, 300)), ("cap_min128_max150", (128, 150))]
+)
+@pytest.mark.parametrize(("system", "kind"), [("torchvision", "float"), ("detectron2", "pillow")])
+def test_resizes_as_the_references(system, kind, case, sides):
+    golden = np.load(GOLDEN)
+    image, expected = golden["resize/image"], golden[f"resize/{system}_{case}"]
+    size = resized_size(image.shape[:2], *sides, kind)
+    found = resize_image(image, size, kind)
+    if kind == "pillow":
+        np.testing.assert_array_equal(found, expected)
+        return
+    assert size == tuple(golden[f"resize/torchvision_{case.split('_')[0]}_hw"][0])
+    mean, std = (np.array(values) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    normalised = (found / 255 - mean) / std
+    # Torchvision normalises first: the same but for a rounding of values up to 2.6.
+    np.testing.assert_allclose(normalised, expected[0, :, : size[0], : size[1]].transpose(1, 2, 0), rtol=0, atol=2e-6)
+
+
+def test_sizes_of_the_references_by_hand():
+    assert resized_size((333, 500), 800, 1333, "float") == (800, 1201)  # 1201.2
+    assert resized_size((375, 500), 800, 1333, "float") == (800, 1066)  # 1066.7 rounded down
+    assert resized_size((375, 500), 800, 1333, "pillow") == (800, 1067)
+    assert resized_size((100, 399), 100, 201, "pillow") == (50, 201)  # 50.4
+    assert resized_size((2, 900), 800, 9, "float") == (1, 9)
+
+
+@pytest.mark.parametrize("kind", ["pillow", "float"])
+def test_an_equal_size_changes_no_value(rng, kind):
+    image = rng.integers(0, 256, (5, 7, 3), np.uint8)
+    found = resize_image(image, (5, 7), kind)
+    assert found.dtype == (np.uint8 if kind == "pillow" else np.float32)
+    np.testing.assert_array_equal(found, image)

@@ -8,7 +8,7 @@ import pytest
 from maskrcnn_jax.weights import to_arrays
 from tests.golden.reference import PRESETS, reference
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.golden
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -116,3 +116,20 @@ def test_upsampling_conv_equals_a_loop(key, rng):
                 for j in range(2):
                     expected[:, 2 * row + i, 2 * column + j] = x[:, row, column] @ params["kernel"][:, i, j] + params["bias"]
     np.testing.assert_allclose(module.apply({"params": params}, x), expected, atol=1e-5)  # sums of 6 products
+
+
+def test_groups_are_convolutions_side_by_side(rng):
+    x = jnp.asarray(rng.standard_normal((2, 5, 6, 6)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((3, 3, 2, 9)), jnp.float32)
+    weights = jnp.asarray(rng.standard_normal((2, 3, 3, 9)), jnp.float32)
+
+    def apart(x, kernel):
+        parts = [convolve(x[..., 2 * g : 2 * g + 2], kernel[..., 3 * g : 3 * g + 3], 2, 1) for g in range(3)]
+        return jnp.concatenate(parts, axis=-1)
+
+    found, pull = jax.vjp(lambda x, kernel: convolve(x, kernel, 2, 3), x, kernel)
+    expected, pull_apart = jax.vjp(apart, x, kernel)
+    # Sums of 18 products, and for the kernel of 18, in another order.
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    for gradient, other in zip(pull(weights), pull_apart(weights), strict=True):
+        np.testing.assert_allclose(gradient, other, atol=1e-4)

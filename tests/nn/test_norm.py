@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.nn.norm import ConvNorm, FrozenBatchNorm
+from maskrcnn_jax.nn.norm import BatchNorm, ConvNorm, FrozenBatchNorm
 
 
 def test_frozen_batch_norm_by_hand():
@@ -35,11 +35,53 @@ def test_group_norm_of_32_groups_unless_they_get_small(key, rng, channels, group
     np.testing.assert_allclose(module.apply(variables, x), expected.reshape(2, 3, 4, channels), atol=1e-4)
 
 
+STATISTICS = {"mean": jnp.asarray([1.0, -2.0]), "var": jnp.asarray([4.0, 0.5])}
+AFFINE = {"scale": jnp.asarray([3.0, 0.5]), "bias": jnp.asarray([0.25, 1.0])}
+
+
+def test_batch_norm_with_running_statistics_is_the_frozen_one(rng):
+    x = jnp.asarray(rng.standard_normal((3, 4, 5, 2)), jnp.float32)
+    found = BatchNorm(0.1).apply({"params": AFFINE, "batch_stats": STATISTICS}, x)
+    np.testing.assert_array_equal(found, FrozenBatchNorm(0.1).apply({"batch_stats": {**STATISTICS, **AFFINE}}, x))
+
+
+@pytest.mark.parametrize("rows", [None, [True, False, True]])
+def test_batch_norm_in_training_normalises_what_is_counted_and_moves_the_running_statistics(rng, rows):
+    x = rng.standard_normal((3, 4, 5, 2)) * [2, 1] + [0, 3]
+    if rows is not None:
+        x[1] = 1e6  # padding
+    counted = None if rows is None else jnp.asarray(rows)
+    variables = {"params": AFFINE, "batch_stats": STATISTICS}
+    found, changed = BatchNorm(0.1).apply(variables, jnp.asarray(x, jnp.float32), counted, mutable=["batch_stats"])
+    seen = x[[True] * 3 if rows is None else rows].reshape(-1, 2)
+    expected = (x - seen.mean(axis=0)) / np.sqrt(seen.var(axis=0) + 0.1) * AFFINE["scale"] + AFFINE["bias"]
+    # Means of up to 60 values in float32.
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+    np.testing.assert_allclose(found[2], expected[2], atol=1e-5)
+    running = changed["batch_stats"]
+    np.testing.assert_allclose(running["mean"], 0.9 * STATISTICS["mean"] + 0.1 * seen.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(running["var"], 0.9 * STATISTICS["var"] + 0.1 * seen.var(axis=0, ddof=1), atol=1e-5)
+
+
+def test_batch_norm_of_nothing_counted_keeps_its_statistics_and_stays_finite():
+    x = jnp.full((2, 3, 3, 2), 7.0)
+
+    def total(affine, x):
+        found, changed = BatchNorm(0.1).apply({"params": affine, "batch_stats": STATISTICS}, x, jnp.zeros(2, bool), mutable=["batch_stats"])
+        return jnp.sum(found), changed
+
+    gradients, changed = jax.grad(total, argnums=(0, 1), has_aux=True)(AFFINE, x)
+    for name, values in STATISTICS.items():
+        np.testing.assert_array_equal(changed["batch_stats"][name], values)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
 @pytest.mark.parametrize(
     ("norm", "leaves"),
     [
         ("none", {"params": {"conv": {"kernel", "bias"}}}),
         ("group_norm", {"params": {"conv": {"kernel"}, "norm": {"scale", "bias"}}}),
+        ("batch_norm", {"params": {"conv": {"kernel"}, "norm": {"scale", "bias"}}, "batch_stats": {"norm": {"mean", "var"}}}),
         ("frozen_bn", {"params": {"conv": {"kernel"}}, "batch_stats": {"norm": {"mean", "var", "scale", "bias"}}}),
     ],
 )

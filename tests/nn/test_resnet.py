@@ -1,7 +1,10 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 
 from maskrcnn_jax.config import BackboneConfig
 from maskrcnn_jax.nn import ResNet, trunk_channels
@@ -78,3 +81,26 @@ def test_a_block_of_zeros_is_its_shortcut(key, rng):
     for step, c in zip((1, 2, 4, 8), outputs, strict=True):
         np.testing.assert_array_equal(c[0, :, :, 0], pooled[::step, ::step])
         assert not c[..., 1:].any()
+
+
+@pytest.mark.parametrize(("depth", "groups", "width", "millions"), [(50, 32, 4, 22.98), (101, 32, 8, 86.74), (50, 1, 128, 66.83)])
+def test_resnext_and_wide_resnet_have_the_published_number_of_parameters(depth, groups, width, millions):
+    """torchvision's resnext50_32x4d, resnext101_32x8d and wide_resnet50_2, without the classifier of 1000 x 2049."""
+    config = BackboneConfig(depth=depth, groups=groups, width_per_group=width)
+    shapes = jax.eval_shape(ResNet(config).init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    stored = {path: leaf for path, leaf in flatten_dict(shapes).items() if path[-1] not in ("mean", "var")}
+    assert round(sum(np.prod(leaf.shape) for leaf in stored.values()) / 1e6, 2) == millions
+
+
+def test_frozen_stages_of_batch_norm_keep_their_statistics():
+    config = BackboneConfig(depth=18, width=16, norm="batch_norm", frozen_stages=2)
+    module = ResNet(config)
+    x = jnp.ones((2, 32, 32, 3))
+    variables = quick_jit(module.init)(jax.random.key(0), x)
+    _, changed = quick_jit(partial(module.apply, mutable=["batch_stats"]))(variables, x)
+    moved = {
+        path[0]
+        for path, leaf in flatten_dict(changed["batch_stats"]).items()
+        if not np.array_equal(leaf, flatten_dict(variables["batch_stats"])[path])
+    }
+    assert moved == {"res3_0", "res3_1", "res4_0", "res4_1", "res5_0", "res5_1"}

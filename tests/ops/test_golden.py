@@ -41,6 +41,21 @@ def test_roi_align_and_its_gradient(single, aligned):
     assert_close(np.stack(gradient).transpose(0, 3, 1, 2), single[f"{name}_grad_features"], atol=1e-4)
 
 
+@pytest.mark.parametrize("aligned", [False, True])
+def test_adaptive_roi_align_and_its_gradient(single, aligned):
+    """The same with sampling ratio 0: as many samples as a RoI has cells."""
+    features = [jnp.asarray(image.transpose(1, 2, 0)) for image in single["roi_align/features"]]
+    rois, name = single["roi_align/rois"], f"roi_align/aligned{int(aligned)}_ratio0"
+    boxes, levels = jnp.asarray(rois[:, 1:]), jnp.asarray(rois[:, 0].astype(np.int32))
+    pooled, pull = jax.vjp(
+        lambda maps: ops.roi_align_adaptive(maps, boxes, levels, strides=(4.0, 4.0), size=7, aligned=aligned)[0], features
+    )
+    # As above, of up to a few dozen products.
+    assert_close(pooled.transpose(0, 3, 1, 2), single[name], atol=2e-5)
+    (gradient,) = pull(jnp.asarray(single["roi_align/grad_output"].transpose(0, 2, 3, 1)))
+    assert_close(np.stack(gradient).transpose(0, 3, 1, 2), single[f"{name}_grad_features"], atol=1e-4)
+
+
 @pytest.mark.parametrize("threshold", [0.5, 0.7])
 def test_nms(single, threshold):
     n = len(single["nms/boxes"])

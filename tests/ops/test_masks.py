@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.ops import mask_targets, paste_masks
+from maskrcnn_jax.ops import mask_targets, mask_targets_adaptive, paste_masks
 from tests.ops.checks import assert_close, assert_gradient, assert_transforms_agree
 from tests.oracles import masks as oracle
 from tests.oracles.roi_align import roi_align
@@ -65,6 +65,24 @@ def test_targets_equal_roi_align_of_the_bitmap_where_cells_are_pixels(rng, align
     images = [on_image(bitmap, frame)[:, :, None] for bitmap, frame in zip(bitmaps, FRAMES, strict=True)]
     expected = [roi_align(images[g], box, 1.0, size, samples, aligned)[:, :, 0] for box, g in zip(boxes, gt, strict=True)]
     assert_close(found, np.stack(expected), atol=ATOL)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_adaptive_targets_equal_adaptive_roi_align_of_the_bitmap(rng, aligned):
+    bitmaps = blobs(rng, 3, 8, 10)
+    boxes, gt = np.tile(ROIS, (3, 1)), np.repeat(np.arange(3, dtype=np.int32), len(ROIS))
+    find = jax.jit(functools.partial(mask_targets_adaptive, size=5, max_samples=8, aligned=aligned))
+    arrays = jnp.asarray(bitmaps * 255, jnp.uint8), jnp.asarray(FRAMES), jnp.asarray(boxes), jnp.asarray(gt)
+    images = [on_image(bitmap, frame)[:, :, None] for bitmap, frame in zip(bitmaps, FRAMES, strict=True)]
+    expected = [roi_align(images[g], box, 1.0, 5, None, aligned)[:, :, 0] for box, g in zip(boxes, gt, strict=True)]
+    assert_close(find(*arrays, jnp.asarray(IMAGE, jnp.float32)), np.stack(expected), atol=ATOL)
+
+
+def test_adaptive_targets_of_padding_read_zero():
+    masks, frames = jnp.full((1, 4, 4), 255, jnp.uint8), jnp.zeros((1, 4))
+    boxes, gt = jnp.asarray([[0.0, 0.0, 9.0, 9.0], [1e6, -1e6, -1e6, 1e6]]), jnp.asarray([0, 0])
+    found = mask_targets_adaptive(masks, frames, boxes, gt, jnp.asarray([24.0, 30.0]), size=3, max_samples=4, aligned=True)
+    assert not found.any()
 
 
 def test_targets_from_the_whole_canvas_are_the_same(rng):

@@ -29,7 +29,7 @@ def bilinear(cells, y, x):
 
 
 def roi_align(cells, box, stride, size, samples, aligned):
-    """One RoI, one map: float64[size, size, c]."""
+    """One RoI, one map: float64[size, size, c]; `samples` points a bin side, None for one a cell of the bin's side, rounded up."""
     cells = np.asarray(cells, np.float64)
     x0, y0, x1, y1 = (float(v) / stride for v in box)
     width, height = x1 - x0, y1 - y0
@@ -37,12 +37,13 @@ def roi_align(cells, box, stride, size, samples, aligned):
         x0, y0 = x0 - 0.5, y0 - 0.5
     else:
         width, height = max(width, 1.0), max(height, 1.0)
+    down, across = (samples or max(math.ceil(side / size), 0) for side in (height, width))
     out = np.zeros((size, size, *cells.shape[2:]))
     for row in range(size):
         for column in range(size):
-            for i in range(samples):
-                for j in range(samples):
-                    y = y0 + height / size * (row + (i + 0.5) / samples)
-                    x = x0 + width / size * (column + (j + 0.5) / samples)
+            for i in range(down):
+                for j in range(across):
+                    y = y0 + height / size * (row + (i + 0.5) / down)
+                    x = x0 + width / size * (column + (j + 0.5) / across)
                     out[row, column] += bilinear(cells, y, x)
-    return out / samples**2
+    return out / max(down * across, 1)
