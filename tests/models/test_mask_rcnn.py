@@ -7,7 +7,7 @@ from maskrcnn_jax import models
 from maskrcnn_jax.models import mask_rcnn
 from maskrcnn_jax.stages import usable_anchors
 from maskrcnn_jax.structs import Instances, RoiSamples
-from tests.models.small import CAPACITY, CONFIG, EMPTY, FULL, SMALL, batch_of, crowded, with_
+from tests.models.small import CAPACITY, CONFIG, EMPTY, FULL, SMALL, batch_of, by_name, crowded, lively_variables, with_
 from tests.oracles.boxes import ioa, iou
 from tests.quick import quick_jit
 
@@ -253,3 +253,32 @@ def test_frozen_stages(frozen_stages):
     frozen = {name.split("/")[1] for name in by_name_of_shapes(params) if model.is_frozen(tuple(name.split("/")))}
     stages = [{"stem"}, {"res2_0", "res2_1"}, {"res3_0", "res3_1"}, {"res4_0", "res4_1"}, {"res5_0", "res5_1"}]
     assert frozen == set().union(*stages[:frozen_stages])
+
+
+def test_batch_norms_everywhere_move_with_training_and_stand_still_at_inference():
+    """A step of training counts the sampled RoIs; adaptive samples come along, as Detectron2's LSJ models have both."""
+    config = with_(
+        CONFIG,
+        backbone={"norm": "batch_norm", "frozen_stages": 2},
+        fpn={"norm": "batch_norm"},
+        box_head={"convs": 1, "conv_channels": 32, "norm": "batch_norm"},
+        mask_head={"norm": "batch_norm"},
+        pool={"sampling": "adaptive"},
+        loss={"mask_target": "binary", "mask_target_sampling": "adaptive"},
+    )
+    model, batch = models.build(config), batch_of([FULL, SMALL])
+    variables = lively_variables(model)
+    walk = quick_jit(model.trace_train)(variables, batch, jax.random.key(0))
+    assert set(np.unique(walk.mask_targets)) == {0, 1}
+    assert jax.tree.structure(walk.batch_stats) == jax.tree.structure(variables["batch_stats"])
+    before, after = by_name(variables["batch_stats"]), by_name(walk.batch_stats)
+    still = {"/".join(name.split("/")[:2]) for name in before if np.array_equal(before[name], after[name])}
+    assert still == {"backbone/stem", "backbone/res2_0", "backbone/res2_1"}
+    positives = np.asarray(walk.roi_samples.valid & (walk.roi_samples.labels > 0))[:, : config.assign.roi_max_positives]
+    kernel = by_name(variables["params"])["mask_head/conv0/conv/kernel"]
+    rows = jnp.asarray(walk.mask_features)[positives]
+    plain = jax.lax.conv_general_dilated(rows, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    # Means of thousands of float32 values.
+    np.testing.assert_allclose(after["mask_head/conv0/norm/mean"], 0.1 * plain.mean(axis=(0, 1, 2)), rtol=1e-3, atol=1e-5)
+    inference = jax.eval_shape(model.trace, variables, batch.image, batch.sizes)
+    assert inference.detections.masks.shape == (2, 5, 28, 28)
