@@ -72,13 +72,16 @@ class BackboneConfig:
     """How many of stem, C2, C3, C4, C5 are not trained, from the input up."""
 
     def __post_init__(self) -> None:
-        require(self.norm != "none", self, "norm", "the trunk needs frozen_bn or group_norm")
+        require(self.norm != "none", self, "norm", "the trunk needs a norm")
         require(self.width > 0 and self.width % 16 == 0, self, "width", "must be a positive multiple of 16")
         require(self.groups >= 1, self, "groups", "must be at least 1")
         require(self.groups == 1 or self.depth >= 50, self, "groups", "only bottlenecks, depth 50 and above, have them")
         unit = self.width * self.width_per_group
         require(unit > 0 and unit % 64 == 0, self, "width_per_group", "times width / 64 must be a positive integer")
+        require(self.width_per_group == 64 or self.depth >= 50, self, "width_per_group", "only bottlenecks, depth 50 and above, have it")
         require(fits_norm(self.width, self.norm), self, "width", f"must be {WIDTHS}")
+        inner = self.width * self.width_per_group // 64 * self.groups
+        require(fits_norm(inner, self.norm), self, "width_per_group", f"times groups times width / 64 must be {WIDTHS}")
         require(self.norm_epsilon >= 0, self, "norm_epsilon", "must not be negative")
         require(0 <= self.frozen_stages <= 5, self, "frozen_stages", "must be 0 ... 5")
 

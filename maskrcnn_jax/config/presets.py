@@ -1,4 +1,4 @@
-"""Whole models of other systems, number by number; docs/numerics.md has the table."""
+"""Whole models of other systems, number by number; tests/models/test_golden.py holds them to the real ones' outputs."""
 
 from dataclasses import replace
 from typing import Literal
@@ -23,6 +23,9 @@ from maskrcnn_jax.config.model import (
 
 def torchvision_v1(num_classes: int = 90) -> ModelConfig:
     """torchvision's `maskrcnn_resnet50_fpn`.
+
+    Its weights COCO_V1, and they alone, were trained with epsilon 0 in the backbone's norms: replace
+    `backbone.norm_epsilon` for them, as torchvision does when it loads them.
 
     Args:
       num_classes: without background; torchvision's 91 are COCO's ids up to 90 with their gaps, and background.

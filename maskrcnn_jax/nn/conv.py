@@ -35,6 +35,8 @@ def conv(
     (https://github.com/openxla/xla/issues/47381).
     """
     if kernel == 1:
+        if groups > 1:
+            raise ValueError(f"{name}: a 1x1 convolution has no groups; got {groups}")
         dense = nn.Dense(channels, use_bias=use_bias, kernel_init=init, name=name)
         return lambda x: dense(x if stride == 1 else lax.optimization_barrier(x[:, ::stride, ::stride]))
     return nn.Conv(

@@ -55,6 +55,7 @@ class BatchNorm(nn.Module):
         cells = jnp.sum(rows) * (x.shape[1] * x.shape[2])
         mean = jnp.sum(x * weights, axis=(0, 1, 2)) / jnp.maximum(cells, 1)
         var = jnp.sum(jnp.square(x - mean.reshape(1, 1, 1, -1)) * weights, axis=(0, 1, 2)) / jnp.maximum(cells, 1)
+        mean, var = jnp.where(cells > 1, mean, running_mean.value), jnp.where(cells > 1, var, running_var.value)
         share = jnp.where(cells > 1, MOMENTUM, 0)  # a batch without a counted row says nothing
         running_mean.value += share * (mean - running_mean.value)
         running_var.value += share * (var * cells / jnp.maximum(cells - 1, 1) - running_var.value)

@@ -100,10 +100,9 @@ def _axis(
 
 
 def _grouped(taps: _Taps) -> _Taps:
-    """RoIs in groups of ROIS_AT_ONCE, filled up with some that read nothing."""
+    """RoIs in groups of ROIS_AT_ONCE, the last one repeated where some are missing: what it yields is cut off."""
     missing = -taps.counts.shape[0] % ROIS_AT_ONCE
-    filled = jax.tree.map(lambda x: jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1)), constant_values=int(x.ndim < 2)), taps)
-    filled = filled._replace(counts=jnp.maximum(filled.counts, 1))
+    filled = jax.tree.map(lambda x: jnp.pad(x, ((0, missing), *((0, 0),) * (x.ndim - 1)), mode="edge"), taps)
     return jax.tree.map(lambda x: x.reshape(-1, ROIS_AT_ONCE, *x.shape[1:]), filled)
 
 

@@ -13,13 +13,9 @@ from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.weights.errors import WeightsError
-from maskrcnn_jax.weights.files import Arrays
+from maskrcnn_jax.weights.files import Arrays, weights_only
 from maskrcnn_jax.weights.layouts import Entry, their_shape, to_ours, to_theirs
 from maskrcnn_jax.weights.names import System, entry
-
-# What a state dict holds besides weights: counters, and constants that other rooms here compute.
-WRAPPERS = re.compile(r"^((module|_orig_mod)\.)+")
-NOT_WEIGHTS = ("num_batches_tracked", "pixel_mean", "pixel_std")
 
 
 def from_arrays(system: System, arrays: Arrays, config: ModelConfig) -> Variables:
@@ -34,7 +30,7 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig) -> Variable
     Raises:
       WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list.
     """
-    found = _named(system, arrays, config)
+    found = _named(system, arrays)
     wanted = dict(_entries(system, config))
     names = {e.name: their_shape(leaf.shape, e) for e, leaf in wanted.values()}
     if problems := misfits({name: array.shape for name, array in found.items()}, names):
@@ -60,23 +56,21 @@ def _entries(system: System, config: ModelConfig) -> Iterator[tuple[tuple[str, .
         yield path, (entry(system, path[1:], config), leaf)
 
 
-def _named(system: System, arrays: Arrays, config: ModelConfig) -> Arrays:
+def _named(system: System, arrays: Arrays) -> Arrays:
     """`arrays` by the names of today, without wrappers' prefixes and what is no weight."""
-    named = {}
-    for name, array in arrays.items():
-        name = WRAPPERS.sub("", name)
-        if not name.endswith(NOT_WEIGHTS) and "anchor_generator" not in name:
-            named[_today(name, config) if system == "torchvision" else name] = array
+    named: Arrays = {}
+    for given, array in weights_only(arrays).items():
+        name = _today(given) if system == "torchvision" else given
+        if "anchor_generator" in name:
+            continue
+        if name in named:
+            raise WeightsError(f"{name} is there twice, under this name and an older one; drop one of them")
+        named[name] = array
     return named
 
 
-def _today(name: str, config: ModelConfig) -> str:
+def _today(name: str) -> str:
     """torchvision's name since 0.12 of an array that may have the one before."""
-    parts = name.split(".")
-    if parts[:2] == ["backbone", "fpn"] and len(parts) == 5:
-        parts.insert(4, "0")
-    elif parts[:3] == ["rpn", "head", "conv"] and len(parts) == 4:
-        parts[3:3] = ["0", "0"]
-    elif parts[:2] == ["roi_heads", "mask_head"] and parts[2].startswith("mask_fcn"):
-        parts[2:3] = [str(int(parts[2].removeprefix("mask_fcn")) - 1), "0"]
-    return ".".join(parts)
+    name = re.sub(r"^(backbone\.fpn\.(?:inner|layer)_blocks\.\d+)\.(weight|bias)$", r"\1.0.\2", name)
+    name = re.sub(r"^rpn\.head\.conv\.(weight|bias)$", r"rpn.head.conv.0.0.\1", name)
+    return re.sub(r"^(roi_heads\.mask_head)\.mask_fcn([1-9])\.", lambda found: f"{found[1]}.{int(found[2]) - 1}.0.", name)

@@ -1,5 +1,6 @@
 """Files of weights to arrays by name."""
 
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -9,10 +10,12 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from maskrcnn_jax.weights.errors import WeightsError
-from maskrcnn_jax.weights.pickles import read_pickle
+from maskrcnn_jax.weights.pickles import is_main, read_pickle
 from maskrcnn_jax.weights.safetensors import is_safetensors, read_safetensors
 
 Arrays = dict[str, np.ndarray]
+WRAPPERS = re.compile(r"^((module|_orig_mod)\.)+")  # of DataParallel and torch.compile
+NOT_WEIGHTS = ("num_batches_tracked", "pixel_mean", "pixel_std")  # counters, and constants that other rooms here compute
 PICKLE = b"\x80"  # how a pickle begins, since protocol 2
 STATE_DICTS = ("model", "state_dict", "model_state_dict")  # where training scripts keep the weights among other things
 
@@ -28,12 +31,12 @@ def read_weights(path: Path) -> Arrays:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give a file of weights (.pth, .pkl, .safetensors or .npz), or a checkpoint folder")
+    if is_safetensors(path):
+        return read_safetensors(path)
     with path.open("rb") as file:
         start = file.read(2)
     if start == b"PK" and not _is_torch(path):
         return _read_npz(path)
-    if is_safetensors(path):
-        return read_safetensors(path)
     if start != b"PK" and start[:1] != PICKLE:
         raise WeightsError(f"{path}: not a file of weights (.pth, .pkl, .safetensors or .npz), or not a whole one; give another")
     found = read_pickle(path)
@@ -46,11 +49,27 @@ def read_weights(path: Path) -> Arrays:
     return arrays
 
 
+def weights_only(arrays: Arrays) -> Arrays:
+    """`arrays` without counters and constants, by their names without the prefixes of wrappers.
+
+    Raises:
+      WeightsError: two of them have one name then.
+    """
+    named: Arrays = {}
+    for given, array in arrays.items():
+        name = WRAPPERS.sub("", given)
+        if name in named:
+            raise WeightsError(f"{name} is there twice, with a wrapper's prefix and without; drop one of them")
+        if not name.endswith(NOT_WEIGHTS):
+            named[name] = array
+    return named
+
+
 def _is_torch(path: Path) -> bool:
     """Whether a zip file is of `torch.save`."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("data.pkl") for name in archive.namelist())
+            return any(is_main(name) for name in archive.namelist())
     except zipfile.BadZipFile as error:
         raise WeightsError(f"{path}: its end is missing ({error}); get it anew") from error
 
@@ -78,6 +97,8 @@ def _read_npz(path: Path) -> Arrays:
         return _unfold_norms(_unquantise(stored))
     except KeyError as error:
         raise WeightsError(f"{path}: {error.args[0]} is missing; save all arrays of a layer") from error
+    except (IndexError, ValueError) as error:
+        raise WeightsError(f"{path}: codes, codebook and shape of a layer do not fit each other ({error}); save it anew") from error
 
 
 def _unquantise(stored: Arrays) -> Arrays:

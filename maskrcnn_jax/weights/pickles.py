@@ -1,7 +1,9 @@
 """Pickled arrays, PyTorch's and Detectron2's, read without PyTorch and without running what a pickle names."""
 
 import io
+import os
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -32,7 +34,7 @@ class _Storage(NamedTuple):
     """What a tensor views: its bytes are read later."""
 
     key: str
-    dtype: np.dtype
+    type: str
     offset: int = 0
 
 
@@ -53,10 +55,10 @@ def read_pickle(path: Path) -> Any:
         none of those is ever imported or called.
     """
     try:
-        if zipfile.is_zipfile(path):
-            return _read_zip(path)
         with path.open("rb") as file:
-            return _read_stream(file)
+            zipped = file.read(2) == b"PK"
+            file.seek(0)
+            return _read_zip(path) if zipped else _read_stream(file)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     except Exception as error:  # a damaged pickle can raise anything
@@ -65,12 +67,19 @@ def read_pickle(path: Path) -> Any:
 
 def _read_zip(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
-        (main,) = [name for name in archive.namelist() if name.endswith("data.pkl")]
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise WeightsError("its parts are compressed, which torch.save never does; save it anew")
+        (main,) = [name for name in archive.namelist() if is_main(name)]
         folder = main.removesuffix("data.pkl")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise WeightsError("written on a big-endian machine; save it anew on a little-endian one")
         tree = _Unpickler(io.BytesIO(archive.read(main))).load()
-        return _with_arrays(tree, lambda storage: np.frombuffer(archive.read(f"{folder}data/{storage.key}"), storage.dtype))
+        return _with_arrays(tree, lambda storage: np.frombuffer(archive.read(f"{folder}data/{storage.key}"), STORAGES[storage.type]))
+
+
+def is_main(name: str) -> bool:
+    """Whether a part of a zip file is the pickle of `torch.save`."""
+    return name == "data.pkl" or name.endswith("/data.pkl")
 
 
 def _read_stream(file: BinaryIO) -> Any:
@@ -84,7 +93,7 @@ def _read_stream(file: BinaryIO) -> Any:
     stored = {}
     for key in _Unpickler(file).load():
         (count,) = np.frombuffer(_exactly(file, 8), "<i8")
-        dtype = unpickler.dtypes[key]
+        dtype = STORAGES[unpickler.types[key]]
         stored[key] = np.frombuffer(_exactly(file, int(count) * dtype.itemsize), dtype)
     return _with_arrays(tree, lambda storage: stored[storage.key])
 
@@ -94,21 +103,29 @@ def _no_storage(storage: _Storage) -> np.ndarray:
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:
-    found = file.read(count)
-    if len(found) != count:
-        raise EOFError(f"{count - len(found)} bytes are missing")
-    return found
+    left = os.fstat(file.fileno()).st_size - file.tell()
+    if not 0 <= count <= left:
+        raise EOFError(f"{count} bytes are announced, {left} are left")
+    return file.read(count)
 
 
 def _with_arrays(tree: Any, read: Callable[[_Storage], np.ndarray]) -> Any:
     """`tree` with an array for each tensor; a storage is read once."""
     storages: dict[str, np.ndarray] = {}
+    seen: dict[int, Any] = {}  # what several containers hold is resolved once
 
     def resolve(node: Any) -> Any:
+        if id(node) not in seen:
+            seen[id(node)] = fresh(node)
+        return seen[id(node)]
+
+    def fresh(node: Any) -> Any:
         if isinstance(node, _Tensor):
             if node.storage.key not in storages:
                 storages[node.storage.key] = read(node.storage)
             return _view(node, storages[node.storage.key])
+        if isinstance(node, _Array):
+            return node.value
         if isinstance(node, dict):
             return {key: resolve(value) for key, value in node.items()}
         if isinstance(node, list | tuple):
@@ -128,20 +145,73 @@ def _view(tensor: _Tensor, values: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.size, strides, writeable=False)
 
 
+class _Array:
+    """Stands for a NumPy array until its state, which says what it holds, has come."""
+
+    def __init__(self, value: np.ndarray | None = None) -> None:
+        self._value = value
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, data = state
+        values = np.frombuffer(_bytes(data), dtype.value)
+        self._value = values.reshape(tuple(map(int, shape)), order="F" if fortran else "C")
+
+    @property
+    def value(self) -> np.ndarray:
+        if self._value is None:
+            raise WeightsError("an array has no content; get the file anew")
+        return self._value
+
+
+class _Dtype:
+    """Stands for a NumPy dtype of plain numbers: no object, no structure, nothing that a state could turn into one."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        if not (isinstance(code, str) and re.fullmatch("[biuf][0-9]+", code)):
+            raise WeightsError(f"an array of dtype {code!r}, which holds no plain numbers; save the weights alone")
+        self.value = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        if state[1] in ("<", ">", "|", "="):
+            self.value = self.value.newbyteorder(state[1])
+
+
+class _Callable:
+    """A function that a pickle may call, and nothing else may be done with it."""
+
+    __slots__ = ("_function",)
+    _function: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, _: Any) -> None:
+        raise WeightsError("the file changes a function; it is no file of weights")
+
+
+class _StorageType(NamedTuple):
+    """Stands for a PyTorch class such as FloatStorage."""
+
+    name: str
+
+
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors, arrays and containers, and nothing else."""
+    """Knows tensors, arrays and containers, and nothing else; what it hands out is of this file, never NumPy's own."""
 
     def __init__(self, file: Any) -> None:
         super().__init__(file, encoding="latin1")  # pickles of Python 2
-        self.dtypes: dict[str, np.dtype] = {}
+        self.types: dict[str, str] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """The stand-in for a global that pickles of arrays need."""
         module = module.replace("numpy._core", "numpy.core")
         if module in ("torch", "torch.storage") and name in STORAGES:
-            return STORAGES[name]
+            return _StorageType(name)
         if (module, name) in GLOBALS:
-            return GLOBALS[module, name]
+            return _Callable(GLOBALS[module, name])
         raise WeightsError(
             f"the file names {module}.{name}, which is neither tensor, array nor container, and was not loaded; "
             "save the arrays alone (in PyTorch torch.save(model.state_dict(), path))"
@@ -149,12 +219,12 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:
         """A tensor's storage: ("storage", type, key, device, count[, view])."""
-        kind, dtype, key, *rest = pid
-        if kind != "storage" or not isinstance(dtype, np.dtype):
+        kind, storage_type, key, *rest = pid
+        if kind != "storage" or not isinstance(storage_type, _StorageType):
             raise WeightsError(f"unknown reference {kind!r}; get the file anew")
-        self.dtypes[key] = dtype
+        self.types[key] = storage_type.name
         view = rest[2] if len(rest) > 2 else None  # of the older serialisation: (key, offset, count)
-        return _Storage(key, dtype, int(view[1]) if view else 0)
+        return _Storage(key, storage_type.name, int(view[1]) if view else 0)
 
 
 def _rebuild_tensor(storage: _Storage, offset: int, size: Any, stride: Any, *_: Any) -> _Tensor:
@@ -165,31 +235,31 @@ def _rebuild_parameter(data: _Tensor, *_: Any) -> _Tensor:
     return data
 
 
+def _bytes(data: Any) -> Any:
+    return data.encode("latin1") if isinstance(data, str) else data
+
+
 def _encode(text: str, encoding: str) -> bytes:
     return text.encode({"latin1": "latin1", "latin-1": "latin1"}[encoding])
 
 
-def _scalar(dtype: np.dtype, data: bytes | str) -> Any:
-    return np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype)[0]
+def _scalar(dtype: _Dtype, data: Any) -> Any:
+    return np.frombuffer(_bytes(data), dtype.value)[0]
 
 
-def _frombuffer(data: Any, dtype: np.dtype, shape: tuple[int, ...], order: Any) -> np.ndarray:
-    return np.frombuffer(data, dtype).reshape(shape, order=order)
+def _frombuffer(data: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
+    return _Array(np.frombuffer(data, dtype.value).reshape(tuple(map(int, shape)), order=order))
 
 
-def _reconstruct(_: Any, shape: tuple[int, ...], __: Any) -> np.ndarray:
-    return np.ndarray(shape, "i1")  # its state, which follows, says what it holds
-
-
-GLOBALS: dict[tuple[str, str], Any] = {
+GLOBALS: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch", "Size"): tuple,
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy", "ndarray"): _Array,  # only ever an argument of the next
+    ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Array(),
+    ("numpy", "dtype"): _Dtype,
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy.core.numeric", "_frombuffer"): _frombuffer,
     ("_codecs", "encode"): _encode,

@@ -33,7 +33,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Arrays by name.
 
     Raises:
-      WeightsError: the file is cut short, or its header is not one.
+      WeightsError: the file is cut short, its header is not one, or an array's type is not known here.
     """
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
@@ -45,7 +45,13 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
                 start, end = about["data_offsets"]
                 if not 0 <= start <= end <= len(data):
                     raise ValueError(f"{name} ends at byte {end} of {len(data)}")
+                if about["dtype"] not in DTYPES:
+                    raise WeightsError(f"{path}: {name} has dtype {about['dtype']}; convert it to one of {', '.join(DTYPES)}")
+                if min(about["shape"], default=0) < 0:
+                    raise ValueError(f"{name} has shape {about['shape']}")
                 arrays[name] = np.frombuffer(data[start:end], DTYPES[about["dtype"]]).reshape(about["shape"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except WeightsError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path}: not a whole safetensors file ({error}); get it anew") from error
     return arrays

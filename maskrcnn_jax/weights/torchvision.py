@@ -7,7 +7,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.weights.errors import WeightsError
-from maskrcnn_jax.weights.files import Arrays
+from maskrcnn_jax.weights.files import Arrays, weights_only
 from maskrcnn_jax.weights.layouts import Entry, their_shape, to_ours
 from maskrcnn_jax.weights.names import torchvision_trunk_name
 
@@ -30,7 +30,7 @@ def backbone_from_torchvision(arrays: Arrays, variables: Variables) -> Variables
         for path, leaf in flatten_dict(variables[collection].get("backbone", {})).items()
     }
     entries = {path: Entry(torchvision_trunk_name(path[1:]), "conv" if path[-1] == "kernel" else "vector") for path in wanted}
-    used = {name: array for name, array in arrays.items() if name not in CLASSIFIER and not name.endswith("num_batches_tracked")}
+    used = {name: array for name, array in weights_only(arrays).items() if name not in CLASSIFIER}
     names = {entry.name: their_shape(wanted[path].shape, entry) for path, entry in entries.items()}
     if problems := misfits({name: array.shape for name, array in used.items()}, names):
         raise WeightsError(

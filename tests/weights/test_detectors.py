@@ -79,6 +79,13 @@ def test_names_of_older_torchvisions_and_of_wrappers():
     assert jax.tree.all(jax.tree.map(np.array_equal, found, expected))
 
 
+@pytest.mark.parametrize("twin", ["module.rpn.head.cls_logits.bias", "rpn.head.conv.bias"])
+def test_one_array_under_two_names(twin):
+    config = small(presets.torchvision_v1)
+    with pytest.raises(WeightsError, match="is there twice"):
+        from_arrays("torchvision", arrays_of("torchvision", config) | {twin: np.zeros(3)}, config)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
 def test_half_precision_becomes_float32(dtype):
     config = small(presets.torchvision_v1)

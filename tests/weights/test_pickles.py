@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 
 import jax.numpy as jnp
 import numpy as np
@@ -107,6 +108,41 @@ def test_a_file_cut_anywhere_is_an_error_that_names_it(tmp_path, write):
         assert str(tmp_path / "cut") in str(error.value)
 
 
+HARM = {
+    "a dtype with objects": b"cnumpy\ndtype\n(U\x02O8K\x00K\x01tR",
+    "a structured dtype": b"cnumpy\ndtype\n((lp0\ntK\x00K\x01tR",
+    "a function changed": b"ctorch._utils\n_rebuild_tensor\n(N}U\x0c__defaults__K\x01stb",
+    "an array without content": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR",
+    "an unknown encoding": b"c_codecs\nencode\n(U\x01aU\x05rot13tR",
+}
+
+
+@pytest.mark.parametrize("kind", HARM)
+def test_what_could_do_harm_is_refused(tmp_path, kind):
+    (tmp_path / "weights.pkl").write_bytes(b"\x80\x02}U\x01w" + HARM[kind] + b"s.")
+    with pytest.raises(WeightsError) as error:
+        read_weights(tmp_path / "weights.pkl")
+    assert str(tmp_path / "weights.pkl") in str(error.value)
+
+
+def test_containers_held_many_times_are_resolved_once(tmp_path):
+    nested = []
+    for _ in range(60):
+        nested = [nested, nested]
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps({"model": {"w": FLOATS, "nested": nested}}, 2))
+    assert_equal(read_weights(tmp_path / "weights.pkl"), {"w": FLOATS})
+
+
+def test_a_compressed_archive_is_refused(tmp_path):
+    whole = zipfile.ZipFile(as_zip(tmp_path / "whole", state_dict(w=FLOATS)))
+    with zipfile.ZipFile(tmp_path / "weights", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in whole.namelist():
+            archive.writestr(name, whole.read(name))
+    whole.close()
+    with pytest.raises(WeightsError, match="compressed"):
+        read_weights(tmp_path / "weights")
+
+
 def test_a_tensor_beyond_its_storage(tmp_path):
     path = as_zip(tmp_path / "weights", {"w": Tensor(Stored("0", FLOATS.ravel()), 0, (5, 6), (6, 1))})
     with pytest.raises(WeightsError, match="reaches beyond its 24 stored values"):
@@ -144,6 +180,16 @@ def test_safetensors(tmp_path):
     assert_equal(read_weights(safetensors(tmp_path / "weights", ARRAYS)), ARRAYS)
 
 
+def test_safetensors_whose_length_reads_as_a_zip_s_magic(tmp_path):
+    padding = "x" * (int.from_bytes(b"PK", "little") - 113)
+    path = safetensors(tmp_path / "weights", {"w": FLOATS}, __metadata__={"format": padding})
+    if path.read_bytes()[:2] != b"PK":  # the header's other parts are as long as they are
+        missing = int.from_bytes(b"PK", "little") - int.from_bytes(path.read_bytes()[:8], "little")
+        path = safetensors(tmp_path / "weights", {"w": FLOATS}, __metadata__={"format": padding + "x" * missing})
+    assert path.read_bytes()[:2] == b"PK"
+    assert_equal(read_weights(path), {"w": FLOATS})
+
+
 def test_safetensors_cut_short(tmp_path):
     whole = safetensors(tmp_path / "whole", {"w": FLOATS}).read_bytes()
     for length in (0, 5, 9, 40, len(whole) - 1):
@@ -154,8 +200,15 @@ def test_safetensors_cut_short(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "about", [{"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}, {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}, 3]
+    "about", [{"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}, {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}, 3]
 )
 def test_safetensors_with_a_broken_header(tmp_path, about):
     with pytest.raises(WeightsError, match="not a whole safetensors file"):
         read_weights(safetensors(tmp_path / "weights", {"v": FLOATS}, w=about))
+
+
+def test_safetensors_of_a_type_not_known_here(tmp_path):
+    path = safetensors(tmp_path / "weights", {"v": FLOATS}, w={"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]})
+    with pytest.raises(WeightsError) as error:
+        read_weights(path)
+    assert f"{path}: w has dtype F8_E4M3; convert it to one of F64, F32" in str(error.value)

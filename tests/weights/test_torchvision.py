@@ -88,6 +88,15 @@ def test_layouts(rng):
     )
 
 
+def test_wrappers_prefixes_and_counters_are_no_matter():
+    arrays = {name: np.zeros(shape, np.float32) for name, (shape, _) in resnet_shapes(18).items()} | {
+        "bn1.num_batches_tracked": np.array(3)
+    }
+    wrapped = {f"module.{name}": array for name, array in arrays.items()}
+    found = backbone_from_torchvision(wrapped, wanted(18))
+    assert jax.tree.all(jax.tree.map(np.array_equal, found["batch_stats"], backbone_from_torchvision(arrays, wanted(18))["batch_stats"]))
+
+
 def test_what_does_not_fit_is_listed_at_once():
     arrays = {name: np.zeros(shape, np.float32) for name, (shape, _) in resnet_shapes(18).items()}
     del arrays["bn1.weight"], arrays["layer4.1.conv2.weight"]
