@@ -9,12 +9,14 @@ from tests.oracles.selection import greedy_nms
 def propose(levels, rank, *, size, weights, max_log_scale, min_side, nms_threshold, pre_nms_top_k, post_nms_top_k):
     """(score, box) of each proposal, best first (Lin et al. 2017, section 4.1).
 
-    levels: (logits, deltas, anchors, usable) each. rank: logit -> what proposals are ranked by. size: (height, width).
+    levels: (logits, deltas, anchors, usable) each. rank: logit -> what proposals are ranked by in NMS and after it; anchors enter by logit.
+    size: (height, width).
     """
     survivors = []
     for logits, deltas, anchors, usable in levels:
         scores = [float(rank(x)) for x in logits]
-        best = sorted((i for i in range(len(scores)) if usable[i]), key=lambda i, scores=scores: (-scores[i], i))[:pre_nms_top_k]
+        candidates = [i for i in range(len(scores)) if usable[i]]
+        best = sorted(candidates, key=lambda i, logits=logits: (-float(logits[i]), i))[:pre_nms_top_k]
         boxes = [clip(decode(deltas[i], anchors[i], weights, max_log_scale), *size) for i in best]
         kept = greedy_nms(boxes, [scores[i] for i in best], [_has_sides(box, min_side) for box in boxes], [0] * len(best), nms_threshold)
         survivors += [(scores[best[j]], boxes[j]) for j in kept]

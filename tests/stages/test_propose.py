@@ -74,15 +74,16 @@ def test_equals_the_oracle(levels, rank_by, pre, post):
     assert not found.scores[n:].any()
 
 
-def test_sigmoid_ties_are_in_order_of_index(levels):
+def test_sigmoid_ties_are_in_order_of_level_then_logit(levels):
+    logits, *others = levels
+    usable = [others[2][0], others[2][1].at[7].set(True), others[2][2]]
+    levels = [logits[0], logits[1].at[7].set(50), logits[2]], *others[:2], usable
     config = ProposeConfig(**{**CONFIG.__dict__, "nms_threshold": 1.0, "min_side": 0.0})
-    by_logits = run(levels, config, 100, 3)
+    by_logits = run(levels, config, 100, 4)
     by_sigmoid = run(levels, ProposeConfig(**{**config.__dict__, "rank_by": "sigmoid"}), 100, 3)
-    assert by_logits.scores.tolist() == [40, 30, 25]
+    assert by_logits.scores.tolist() == [50, 40, 30, 25]
     assert by_sigmoid.scores.tolist() == [1, 1, 1]
-    # Rows 0, 1, 2 instead of 3, 1, 2.
-    assert_close(by_sigmoid.boxes[1:], by_logits.boxes[1:])
-    assert (by_sigmoid.boxes[0] != by_logits.boxes[0]).any()
+    assert_close(by_sigmoid.boxes, by_logits.boxes[1:])  # the first level's come first, whatever another level's logit
 
 
 def test_levels_do_not_suppress_each_other():

@@ -282,7 +282,7 @@ def test_resuming_a_model_of_other_shapes_is_an_error(run_training, tmp_path, mo
     monkeypatch.setattr("maskrcnn_jax.models.build", lambda config: tiny.stand_in(config)._replace(init=lambda key: wider))
     with pytest.raises(CheckpointError) as error:
         run_training(tiny.experiment(model=MODEL, steps=4), tmp_path, resume=True)
-    expected = "params/head/layer/kernel is (3,), the config's (4,)"
+    expected = "params/head/layer/kernel is (3,); the model has (4,)"
     assert_says(error, str(tmp_path / "checkpoints" / "2"), "does not fit this config", expected, "manifest.json", "another run folder")
     assert (tmp_path / "manifest.json").read_text() == before  # it still holds the config to go back to
 
