@@ -16,24 +16,26 @@ def entry(system: System, path: Path, config: ModelConfig) -> Entry:
     """Name, layout and order of classes that `system` has for the array at `path`, (module, layer, ..., leaf)."""
     module, layer, *_ = path
     name = (torchvision_name if system == "torchvision" else detectron2_name)(path, config)
-    if module == "box_head" and layer in ("classes", "deltas"):
-        outputs = 1 if layer == "classes" else 4
-        kind: Kind = "linear" if path[-1] == "kernel" else "vector"
-        if system == "torchvision" or (layer == "deltas" and config.box_head.class_agnostic):
-            return Entry(name, kind, outputs=outputs)
-        return Entry(name, kind, rows="background_last" if layer == "classes" else "no_background", outputs=outputs)
-    if module == "box_head" and layer.startswith("fc"):
-        read = config.box_head.conv_channels if config.box_head.convs else config.fpn.channels
-        flattened = layer == "fc0" and path[-1] == "kernel"
-        return Entry(name, "linear" if path[-1] == "kernel" else "vector", (config.pool.box_size, read) if flattened else None)
-    if path[-1] != "kernel":
-        kind = "vector"
-    else:
-        kind = "deconv" if layer == "deconv" else "conv"
-    agnostic = config.mask_head.class_agnostic
-    if module == "mask_head" and layer == "masks" and system == "detectron2" and not agnostic:
+    kind = _kind(path)
+    if module == "box_head" and layer == "fc0" and kind == "linear":
+        channels = config.box_head.conv_channels if config.box_head.convs else config.fpn.channels
+        return Entry(name, kind, features=(config.pool.box_size, channels))
+    if system == "detectron2" and (module, layer) == ("box_head", "classes"):
+        return Entry(name, kind, rows="background_last")
+    if system == "detectron2" and (module, layer) == ("box_head", "deltas") and not config.box_head.class_agnostic:
+        return Entry(name, kind, rows="no_background", outputs=4)
+    if system == "detectron2" and (module, layer) == ("mask_head", "masks") and not config.mask_head.class_agnostic:
         return Entry(name, kind, rows="no_background")
     return Entry(name, kind)
+
+
+def _kind(path: Path) -> Kind:
+    module, layer, *_ = path
+    if path[-1] != "kernel":
+        return "vector"
+    if layer == "deconv":
+        return "deconv"
+    return "linear" if module == "box_head" and not layer.startswith("conv") else "conv"
 
 
 def torchvision_name(path: Path, config: ModelConfig) -> str:
