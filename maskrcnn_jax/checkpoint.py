@@ -59,24 +59,20 @@ class CheckpointWriter:
         )
         self._about = {"config": to_dict(config), "categories": [list(category) for category in categories]}
 
-    def save(self, step: int, variables: dict[str, Any], train: Any, mask_ap: float | None) -> None:
+    def save(self, step: int, variables: dict[str, Any], train: Any | None, mask_ap: float | None) -> None:
         """Write the checkpoint of `step` and return once it is whole on disk.
 
         Args:
           step: training steps done.
           variables: of the model.
-          train: optimizer state, key: what only going on needs.
+          train: optimizer state, key: what only going on needs; None for a model that no run here has trained.
           mask_ap: of an evaluation at this step, if there was one.
         """
-        items = ocp.args.Composite(
-            **{
-                MODEL: ocp.args.StandardSave(variables),
-                ABOUT: ocp.args.JsonSave(self._about),
-                TRAIN: ocp.args.StandardSave(train),
-            }
-        )
+        items: dict[str, Any] = {MODEL: ocp.args.StandardSave(variables), ABOUT: ocp.args.JsonSave(self._about)}
+        if train is not None:
+            items[TRAIN] = ocp.args.StandardSave(train)
         known = mask_ap is not None and not np.isnan(mask_ap)
-        self._manager.save(step, args=items, metrics={"mask_ap": mask_ap if known else NOT_MEASURED}, force=True)
+        self._manager.save(step, args=ocp.args.Composite(**items), metrics={"mask_ap": mask_ap if known else NOT_MEASURED}, force=True)
         self._manager.wait_until_finished()
 
     def close(self) -> None:

@@ -19,7 +19,8 @@ MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models", "errors"}
 MAY_IMPORT["inference"] = MAY_IMPORT["weights"] | {"checkpoint", "data"}
 MAY_IMPORT["training"] = MAY_IMPORT["inference"] | {"inference", "evaluation", "visualize", "weights"}
 MAY_IMPORT["reports"] = MAY_IMPORT["training"] | {"training"}
-MAY_IMPORT["cli"] = MAY_IMPORT["reports"] | {"reports"}
+MAY_IMPORT["convert"] = MAY_IMPORT["reports"]
+MAY_IMPORT["cli"] = MAY_IMPORT["reports"] | {"reports", "convert"}
 MAY_IMPORT["__init__"] = MAY_IMPORT["reports"] | {"reports"}
 
 NEVER = {"torch", "torchvision", "tensorflow"}

@@ -101,8 +101,8 @@ class TrainConfig:
     seed: int = 0
     """Seed of initialisation, order, augmentation and sampling."""
     weights: str | None = None
-    """Start of training: a file of ImageNet weights with torchvision's names (.pth, .safetensors, .npz), or a checkpoint of this
-    package; None: random."""
+    """Start of training: a checkpoint of this package, or weights of an ImageNet classifier or of a torchvision or Detectron2 Mask
+    R-CNN (a file, its URL, or a name that `maskrcnn convert` lists); None: random."""
     new_classes: bool = False
     """With `weights` of another class count: leave out the layers that depend on it (fine-tuning to other classes)."""
     log_every: int = 20

@@ -4,6 +4,8 @@ from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
 from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources
 from maskrcnn_jax.data.coco import CocoSource
+from maskrcnn_jax.data.coco_categories import COCO_CATEGORIES, categories_by_id
+from maskrcnn_jax.data.coco_json import read_coco_json
 from maskrcnn_jax.data.decode import image_files, read_image
 from maskrcnn_jax.data.loader import batches
 from maskrcnn_jax.data.opening import open_source
@@ -13,6 +15,7 @@ from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name,
 from maskrcnn_jax.data.transforms import drop_vanished, flip_horizontal, resize, resize_masks, train_transform
 
 __all__ = [
+    "COCO_CATEGORIES",
     "CocoSource",
     "DataError",
     "Plan",
@@ -21,6 +24,7 @@ __all__ = [
     "Source",
     "batches",
     "canvas_for",
+    "categories_by_id",
     "check_example",
     "check_image",
     "check_source",
@@ -34,6 +38,7 @@ __all__ = [
     "make_batch",
     "nonempty_indices",
     "open_source",
+    "read_coco_json",
     "read_image",
     "resize",
     "resize_image",

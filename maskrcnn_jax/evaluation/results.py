@@ -10,13 +10,13 @@ import numpy as np
 from maskrcnn_jax.structs import Category, Result
 
 
-def to_coco(result: Result, image_id: int | np.integer, categories: Sequence[Category]) -> list[dict[str, Any]]:
+def to_coco(result: Result, image_id: int | np.integer, categories: Sequence[Category | None]) -> list[dict[str, Any]]:
     """The detections of one image in COCO's results format.
 
     Args:
       result: detections in the original image's pixels.
       image_id: the dataset's own id of the image.
-      categories: label k is `categories[k - 1]`.
+      categories: label k is `categories[k - 1]`; detections of a label that has None are left out.
 
     Returns:
       One dict a detection, ready for JSON: `image_id`, `category_id` (the data's own), `bbox` (x, y, width, height in pixels,
@@ -24,11 +24,14 @@ def to_coco(result: Result, image_id: int | np.integer, categories: Sequence[Cat
     """
     entries = []
     for box, score, label, mask in zip(result.boxes, result.scores, result.labels, result.masks, strict=True):
+        category = categories[int(label) - 1]
+        if category is None:
+            continue
         x0, y0, x1, y1 = (float(side) for side in box)
         entries.append(
             {
                 "image_id": int(image_id),
-                "category_id": int(categories[int(label) - 1].id),
+                "category_id": int(category.id),
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
                 "score": float(score),
                 "segmentation": {"size": [int(side) for side in mask["size"]], "counts": _text(mask["counts"])},

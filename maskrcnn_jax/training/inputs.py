@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from maskrcnn_jax.config import ConfigError, ExperimentConfig, InputConfig
+from maskrcnn_jax.config import ConfigError, ExperimentConfig
 from maskrcnn_jax.data import (
     DataError,
     Plan,
@@ -34,7 +34,7 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
         check_sources(sources)
         train_source, val_source = sources
     check_classes(config, train_source)
-    check_measurable(train_source.categories, val_source, config.model.input)
+    check_measurable(train_source.categories, val_source, config)
     return train_source, val_source
 
 
@@ -48,33 +48,41 @@ def check_classes(config: ExperimentConfig, source: Source) -> None:
         )
 
 
-def check_measurable(categories: Sequence[Category], source: Source, config: InputConfig) -> None:
+def check_measurable(categories: Sequence[Category], source: Source, config: ExperimentConfig) -> None:
     """Raise DataError unless a model can be measured on `source`.
 
     Args:
-      categories: the model's, label by label; the source must have the same names.
+      categories: the model's, label by label; see `categories_in`.
       source: must have an image, and a canvas for each.
-      config: the model's canvases.
+      config: the model's canvases, and whether losses are measured: they need the same labels.
     """
     if not len(source):
         raise DataError(
             f"{source_name(source)}: no image to validate on; give it one (data.val_annotations, or data.val_size of kind shapes)"
         )
+    canvases = config.model.input
     for i, (height, width) in enumerate(source.sizes):
-        size = resized_size((int(height), int(width)), config.min_side, config.max_side, config.resize)
-        canvas_for(size, config, f"{source_name(source)}: {image_name(i, getattr(source, 'image_ids', None))}")
+        size = resized_size((int(height), int(width)), canvases.min_side, canvases.max_side, canvases.resize)
+        canvas_for(size, canvases, f"{source_name(source)}: {image_name(i, getattr(source, 'image_ids', None))}")
     names, others = ([category.name for category in table] for table in (categories, source.categories))
-    if names == others:
-        return
-    if len(names) != len(others):
-        fault = f"{len(others)} categories ({first_few(others)}), but the model has {len(names)} ({first_few(names)})"
-    else:
-        label = next(k for k in range(len(names)) if names[k] != others[k])
-        fault = f"label {label + 1} is {others[label]!r}, but the model's is {names[label]!r}"
-    raise DataError(
-        f"{source_name(source)}: {fault}; measure the model on data with the categories it was trained on, in the same order of ids "
-        "(COCO files: --data.val-annotations PATH --data.val-images PATH)"
-    )
+    unknown = [name for name in others if name not in names]
+    if unknown:
+        raise DataError(
+            f"{source_name(source)}: {len(unknown)} of {len(others)} categories ({first_few(unknown)}) are not among the model's "
+            f"{len(names)} ({first_few(names)}); measure the model on data of the categories it was trained on "
+            "(COCO files: --data.val-annotations PATH --data.val-images PATH)"
+        )
+    if config.eval.losses and names != others:
+        raise DataError(
+            f"{source_name(source)}: its categories ({first_few(others)}) are not the model's in their order ({first_few(names)}), "
+            "so losses cannot be measured; leave out eval.losses"
+        )
+
+
+def categories_in(source: Source, categories: Sequence[Category]) -> list[Category | None]:
+    """The category of `source` that has the name of each of the model's; None where the data do not have it."""
+    known = {category.name: category for category in source.categories}
+    return [known.get(category.name) for category in categories]
 
 
 def make_plan(config: ExperimentConfig, source: Source) -> Plan:

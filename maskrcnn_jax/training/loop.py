@@ -203,7 +203,7 @@ def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray
         images.append(example.image)
         truths.append(visualize.draw_example(example, source.categories))
     pairs = [
-        visualize.compare(truth, visualize.draw(image, result, source.categories))
+        visualize.compare(truth, visualize.draw(image, result, predictor.categories))
         for truth, image, result in zip(truths, images, predictor(images), strict=True)
     ]
     return visualize.grid(pairs, COLUMNS)

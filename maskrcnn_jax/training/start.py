@@ -14,11 +14,19 @@ from maskrcnn_jax.config import ExperimentConfig, TrainConfig
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Model, Variables
 from maskrcnn_jax.training.step import TrainState, init_state, replicated
-from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_weights
+from maskrcnn_jax.weights import (
+    CLASS_LAYERS,
+    WeightsError,
+    backbone_from_torchvision,
+    differences,
+    from_arrays,
+    locate,
+    read_weights,
+    system_of,
+)
 
 logger = logging.getLogger(__name__)
 
-CLASS_LAYERS = ("box_head/classes/", "box_head/deltas/", "mask_head/masks/")  # their shapes depend on the number of classes
 # The initialisation runs once. Most of its time is compilation, and this halves that; the weights are the same.
 RUN_ONCE = {"xla_backend_optimization_level": 1}
 
@@ -36,7 +44,7 @@ def state_shapes(model: Model, config: ExperimentConfig) -> TrainState:
 
 
 def initial_variables(model: Model, config: TrainConfig) -> Variables:
-    """Variables before the first step: random, with an ImageNet backbone, or those of a checkpoint.
+    """Variables before the first step: random, with an ImageNet backbone, or those of a checkpoint or of another system's detector.
 
     Raises:
       WeightsError: `config.weights` does not exist or does not fit the model.
@@ -46,7 +54,7 @@ def initial_variables(model: Model, config: TrainConfig) -> Variables:
     shapes = jax.eval_shape(model.init, key)
     read: dict[str, Any] = {}
     if config.weights is not None:  # before anything is compiled: what does not fit is told at once
-        read = _read(Path(config.weights), shapes, config.new_classes)
+        read = _read(config.weights, model, shapes, config.new_classes)
     elif any(model.is_frozen(path) for path in flatten_dict(shapes["params"])):
         logger.warning("frozen layers start at random and stay so: give train.weights, or set model.backbone.frozen_stages to 0")
     random = jax.jit(model.init, compiler_options=RUN_ONCE)(key)
@@ -59,22 +67,30 @@ def check_variables(model: Model, variables: Variables, path: str | Path) -> Non
     _require_fit(path, flatten_dict(variables, sep="/"), flatten_dict(wanted, sep="/"), left_out=set())
 
 
-def _read(path: Path, shapes: Variables, new_classes: bool) -> dict[str, Any]:
-    """What `path` holds of the variables `shapes`, by name."""
-    if path.is_dir():
-        return _from_checkpoint(path, shapes, new_classes)
-    arrays = read_weights(path)
+def _read(source: str, model: Model, shapes: Variables, new_classes: bool) -> dict[str, Any]:
+    """What `source`, a checkpoint's folder or else as in `weights.locate`, holds of the variables `shapes`, by name."""
+    if Path(source).is_dir():
+        return _from_checkpoint(Path(source), shapes, new_classes)
+    arrays = read_weights(locate(source))
+    system = system_of(arrays)
     try:
-        taken = flatten_dict(backbone_from_torchvision(arrays, shapes), sep="/")
+        if system is None:
+            taken = backbone_from_torchvision(arrays, shapes)
+        else:
+            taken = from_arrays(system, arrays, model.config, new_classes=new_classes)
     except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-    return {name: value for name, value in taken.items() if not isinstance(value, jax.ShapeDtypeStruct)}
+        hint = "" if system is None or new_classes else "\nto train them for other classes, set train.new_classes"
+        raise WeightsError(f"{source}: {error}{hint}") from error
+    if others := differences(model.config, arrays) if system else []:
+        lines = "\n  ".join(others)
+        logger.warning("%s: these weights were trained with other values, as maskrcnn convert keeps them:\n  %s", source, lines)
+    return {name: value for name, value in flatten_dict(taken, sep="/").items() if not isinstance(value, jax.ShapeDtypeStruct)}
 
 
 def _from_checkpoint(path: Path, shapes: Variables, new_classes: bool) -> dict[str, Any]:
     wanted = flatten_dict(shapes, sep="/")
     stored = flatten_dict(checkpoint.load(path).variables, sep="/")
-    left_out = {name for name in wanted if new_classes and name.removeprefix("params/").startswith(CLASS_LAYERS)}
+    left_out = {name for name in wanted if new_classes and tuple(name.split("/")[1:3]) in CLASS_LAYERS}
     _require_fit(path, stored, wanted, left_out=left_out)
     return {name: np.asarray(stored[name]) for name in wanted if name not in left_out}
 

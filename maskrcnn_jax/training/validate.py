@@ -16,7 +16,7 @@ from maskrcnn_jax.inference import CALLS_AT_ONCE, Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
 from maskrcnn_jax.ops import ratio_value
 from maskrcnn_jax.structs import Batch, Result
-from maskrcnn_jax.training.inputs import check_measurable
+from maskrcnn_jax.training.inputs import categories_in, check_measurable
 from maskrcnn_jax.training.step import to_devices
 
 
@@ -41,21 +41,23 @@ def validate(
 
     Args:
       predictor: the model.
-      source: images with ground truth, of the model's categories.
+      source: images with ground truth. Its categories are those of the model that have the same names; what the model finds of
+        others is left out.
       config: `eval` says what is measured, `data` how the batches of the losses are made, `train.seed` what they draw.
       progress: called with images done and their number.
 
     Raises:
-      DataError: it is no source, the categories are others, there is no image, an image fits no canvas or cannot be read, an example is not
-        what `structs.Example` says, or two have the same id.
+      DataError: it is no source, has a category that the model has not, there is no image, an image fits no canvas or cannot be
+        read, an example is not what `structs.Example` says, or two have the same id.
     """
     check_source(source)
-    check_measurable(predictor.categories, source, predictor.model.config.input)
+    check_measurable(predictor.categories, source, replace(config, model=predictor.model.config))
     total = min(len(source), config.eval.max_images or len(source))
+    categories = categories_in(source, predictor.categories)
     detections: list[dict[str, Any]] = []
     cut = 0
     for done, image_id, result in _results(predictor, source, total):
-        detections.extend(evaluation.to_coco(result, image_id, source.categories))
+        detections.extend(evaluation.to_coco(result, image_id, categories))
         cut += result.cut
         progress(done, total)
     truth = evaluation.ground_truth(source, range(total))

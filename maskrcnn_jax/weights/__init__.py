@@ -1,9 +1,31 @@
-"""Weights of other systems: arrays <-> variables, and readers of their files."""
+"""Weights of other systems: arrays <-> variables, their files, and where they are published."""
 
-from maskrcnn_jax.weights.detectors import from_arrays, to_arrays
+from maskrcnn_jax.weights.detectors import CLASS_LAYERS, from_arrays, to_arrays
 from maskrcnn_jax.weights.errors import WeightsError
-from maskrcnn_jax.weights.files import read_weights
+from maskrcnn_jax.weights.files import Arrays, read_weights
 from maskrcnn_jax.weights.names import System
+from maskrcnn_jax.weights.published import EPSILON_ZERO, PUBLISHED, Progress, has_digest, locate
+from maskrcnn_jax.weights.recognise import Origin, differences, recognise, system_of
 from maskrcnn_jax.weights.torchvision import backbone_from_torchvision
+from maskrcnn_jax.weights.writing import write_weights
 
-__all__ = ["System", "WeightsError", "backbone_from_torchvision", "from_arrays", "read_weights", "to_arrays"]
+__all__ = [
+    "CLASS_LAYERS",
+    "EPSILON_ZERO",
+    "PUBLISHED",
+    "Arrays",
+    "Origin",
+    "Progress",
+    "System",
+    "WeightsError",
+    "backbone_from_torchvision",
+    "differences",
+    "from_arrays",
+    "has_digest",
+    "locate",
+    "read_weights",
+    "recognise",
+    "system_of",
+    "to_arrays",
+    "write_weights",
+]

@@ -9,7 +9,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from maskrcnn_jax import models
-from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.config import ModelConfig, norm_groups
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.weights.errors import WeightsError
@@ -17,8 +17,11 @@ from maskrcnn_jax.weights.files import Arrays, weights_only
 from maskrcnn_jax.weights.layouts import Entry, their_shape, to_ours, to_theirs
 from maskrcnn_jax.weights.names import System, entry
 
+CLASS_LAYERS = {("box_head", "classes"), ("box_head", "deltas"), ("mask_head", "masks")}  # their shapes depend on the number of classes
+GROUPS = 32  # of every group norm of torchvision's and Detectron2's models
 
-def from_arrays(system: System, arrays: Arrays, config: ModelConfig) -> Variables:
+
+def from_arrays(system: System, arrays: Arrays, config: ModelConfig, *, new_classes: bool = False) -> Variables:
     """Variables of the model `config` with the weights of another system's.
 
     Args:
@@ -26,19 +29,22 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig) -> Variable
       arrays: by name; half precision becomes float32. Prefixes that wrappers add (`module.`, `_orig_mod.`) and torchvision's
         names before 0.12 are understood.
       config: one of the presets, say; its classes are the weights'.
+      new_classes: whether the layers whose shapes depend on the classes (`CLASS_LAYERS`) are left out, whatever they are there.
 
     Raises:
-      WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list.
+      WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list; or a model that the other
+        system does not have.
     """
-    found = _named(system, arrays)
+    found = todays_names(system, arrays)
     wanted = dict(_entries(system, config))
     names = {e.name: their_shape(leaf.shape, e) for e, leaf in wanted.values()}
-    if problems := misfits({name: array.shape for name, array in found.items()}, names):
+    left_out = {path for path in wanted if new_classes and path[1:3] in CLASS_LAYERS}
+    if problems := misfits({name: array.shape for name, array in found.items()}, names, {wanted[path][0].name for path in left_out}):
         raise WeightsError(
             f"these weights are not those of a {system} model with this config (check the preset, backbone.depth and num_classes):\n  "
             + "\n  ".join(problems)
         )
-    ours = {path: to_ours(found[e.name], e, len(leaf.shape)) for path, (e, leaf) in wanted.items()}
+    ours = {path: to_ours(found[e.name], e, len(leaf.shape)) for path, (e, leaf) in wanted.items() if path not in left_out}
     loaded: Variables = unflatten_dict(ours)
     return {"params": {}, "batch_stats": {}} | loaded
 
@@ -51,12 +57,30 @@ def to_arrays(system: System, variables: Variables, config: ModelConfig) -> Arra
 
 def _entries(system: System, config: ModelConfig) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Any]]]:
     """Path of each of the model's leaves, its entry there, and the leaf's shape and type."""
+    _require_same_groups(config)
     shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
     for path, leaf in flatten_dict(shapes).items():
         yield path, (entry(system, path[1:], config), leaf)
 
 
-def _named(system: System, arrays: Arrays) -> Arrays:
+def _require_same_groups(config: ModelConfig) -> None:
+    """Raise WeightsError where a group norm has other groups here than in PyTorch's detectors, which have 32 in every layer."""
+    widths = {
+        "backbone": config.backbone.width,
+        "fpn": config.fpn.channels,
+        "box_head": config.box_head.conv_channels,
+        "mask_head": config.mask_head.channels,
+    }
+    for part, width in widths.items():
+        groups = norm_groups(width)
+        if getattr(config, part).norm == "group_norm" and groups != GROUPS:
+            raise WeightsError(
+                f"model.{part}.norm: group_norm over {width} channels has {groups} groups here and {GROUPS} in torchvision and Detectron2; "
+                "a model for them, or of them, has frozen_bn or batch_norm"
+            )
+
+
+def todays_names(system: System, arrays: Arrays) -> Arrays:
     """`arrays` by the names of today, without wrappers' prefixes and what is no weight."""
     named: Arrays = {}
     for given, array in weights_only(arrays).items():

@@ -35,6 +35,10 @@ def test_a_result_without_detections_has_no_entries():
     assert to_coco(result(0), 42, CATEGORIES) == []
 
 
+def test_detections_of_a_label_without_a_category_are_left_out():
+    assert to_coco(result(2), 42, (CATEGORIES[0], None)) == []
+
+
 def test_written_results_read_back_with_their_masks(tmp_path):
     entries = to_coco(result(2), 42, CATEGORIES)
     write_results(tmp_path / "results.json", entries)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.weights import read_weights
+from maskrcnn_jax.weights import read_weights, write_weights
 
 pytestmark = pytest.mark.parity
 
@@ -30,3 +30,16 @@ def test_both_serialisations(tmp_path, torch, zipped):
     assert found["half"].dtype == np.float16
     for name, tensor in module.state_dict().items():
         np.testing.assert_array_equal(alone[name], tensor.numpy())
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_what_is_written_for_pytorch(tmp_path, torch, mapped):
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    arrays = {name: np.random.default_rng(i).random(x.shape, np.float32) for i, (name, x) in enumerate(module.state_dict().items())}
+    del arrays["1.num_batches_tracked"]
+    write_weights(tmp_path / "weights.pth", arrays)
+    read = torch.load(tmp_path / "weights.pth", weights_only=True, mmap=mapped)
+    assert list(read) == list(arrays)
+    module.load_state_dict(read)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(module.state_dict()[name].numpy(), array, strict=True)

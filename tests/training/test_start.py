@@ -7,9 +7,9 @@ from flax.traverse_util import flatten_dict
 
 from maskrcnn_jax import checkpoint, models
 from maskrcnn_jax.checkpoint import CheckpointError
-from maskrcnn_jax.config import TrainConfig
+from maskrcnn_jax.config import TrainConfig, presets
 from maskrcnn_jax.training import check_variables, initial_variables
-from maskrcnn_jax.weights import WeightsError
+from maskrcnn_jax.weights import WeightsError, from_arrays, to_arrays, write_weights
 from tests import tiny
 
 
@@ -70,6 +70,46 @@ def test_new_classes_start_afresh_and_all_else_is_the_checkpoint_s(other_model, 
     assert {name for name in found if found[name].shape != stored[name].shape} <= afresh
     assert_same({name: found[name] for name in afresh}, {name: fresh[name] for name in afresh})
     assert_same({name: found[name] for name in found.keys() - afresh}, {name: stored[name] for name in stored.keys() - afresh})
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """A file of Detectron2's weights for three classes, and the config of its model."""
+    config = presets.detectron2(num_classes=3)
+    config = replace(
+        config,
+        backbone=replace(config.backbone, depth=18, width=16, frozen_stages=0),
+        fpn=replace(config.fpn, channels=32),
+        box_head=replace(config.box_head, fc_width=48),
+        mask_head=replace(config.mask_head, channels=32),
+    )
+    shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
+    rng = np.random.default_rng(0)
+    arrays = to_arrays("detectron2", jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes), config)
+    file = tmp_path_factory.mktemp("detector") / "model.pth"
+    write_weights(file, arrays)
+    return file, config, flat(from_arrays("detectron2", arrays, config))
+
+
+def test_a_detector_s_weights_are_taken_over(detector, caplog):
+    file, config, expected = detector
+    assert_same(flat(initial_variables(models.build(config), TrainConfig(weights=str(file)))), expected)
+    assert caplog.text == ""
+
+
+def test_a_detector_of_other_classes_and_numerics(detector, caplog):
+    file, config, expected = detector
+    model = models.build(replace(config, num_classes=5, pool=replace(config.pool, sampling="fixed")))
+    with pytest.raises(WeightsError) as error:
+        initial_variables(model, TrainConfig(weights=str(file)))
+    for word in (str(file), "cls_score.weight is (4, 48); the model has (6, 48)", "for other classes, set train.new_classes"):
+        assert word in str(error.value)
+    found = flat(initial_variables(model, TrainConfig(weights=str(file), new_classes=True)))
+    afresh = {name for name in found if "/".join(name.split("/")[1:3]) in ("box_head/classes", "box_head/deltas", "mask_head/masks")}
+    assert_same({name: found[name] for name in found.keys() - afresh}, {name: expected[name] for name in expected.keys() - afresh})
+    assert found["params/box_head/classes/kernel"].shape == (48, 6)
+    fault = f"{file}: these weights were trained with other values, as maskrcnn convert keeps them:"
+    assert caplog.messages == [f"{fault}\n  model.pool.sampling is fixed here, adaptive there"]
 
 
 def test_another_trunk_is_an_error_that_lists_all_that_differs(trained):

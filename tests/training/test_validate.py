@@ -148,13 +148,55 @@ def test_the_masks_of_one_example_are_held_at_a_time(read):
     assert max(source.held) <= 1
 
 
-def test_data_of_other_categories_are_an_error_that_names_them():
-    source = tiny.Squares(2)
-    source.categories = source.categories[:1]
+class Renamed(tiny.Squares):
+    """Of `Squares` with other names; their ids are 30 and 20."""
+
+    def __init__(self, count, *names):
+        super().__init__(count)
+        self.categories = tuple(category._replace(name=name) for category, name in zip(self.categories, names, strict=False))
+
+
+class Swapped(Renamed):
+    """Yellow is the first category, and has id 30."""
+
+    def __getitem__(self, i):
+        example = super().__getitem__(i)
+        return example._replace(labels=3 - example.labels)
+
+
+class Reds(Renamed):
+    """The yellow squares are no objects."""
+
+    def __getitem__(self, i):
+        example = super().__getitem__(i)
+        red = example.labels == 1
+        return example._replace(masks=example.masks[red], boxes=example.boxes[red], labels=example.labels[red], crowd=example.crowd[red])
+
+
+def test_categories_are_those_of_the_same_names_in_any_order():
+    result = validate(predictor_of(tiny.stand_in(MODEL)), Swapped(3, "yellow", "red"), CONFIG)
+    assert [entry["category_id"] for entry in result.detections] == [20, 30, 20]
+    assert result.metrics["bbox"].stats["AP"] == 1.0
+
+
+def test_what_a_model_finds_of_categories_that_the_data_have_not_is_left_out():
+    result = validate(predictor_of(tiny.stand_in(MODEL)), Reds(3, "red"), CONFIG)
+    assert [(entry["image_id"], entry["category_id"]) for entry in result.detections] == [(100, 30), (102, 30)]
+    assert result.metrics["segm"].stats["AP"] == 1.0
+
+
+def test_a_category_that_the_model_has_not_is_an_error_that_names_it():
     with pytest.raises(DataError) as error:
-        validate(predictor_of(tiny.stand_in(MODEL)), source, CONFIG)
-    assert "Squares: 1 categories (red), but the model has 2 (red, yellow)" in str(error.value)
-    assert "data with the categories it was trained on" in str(error.value)
+        validate(predictor_of(tiny.stand_in(MODEL)), Renamed(2, "red", "blue"), CONFIG)
+    assert "Renamed: 1 of 2 categories (blue) are not among the model's 2 (red, yellow); measure the model on data of" in str(error.value)
+
+
+def test_losses_need_the_same_labels():
+    config = replace(CONFIG, eval=EvalConfig(batch_size=2, losses=True))
+    with pytest.raises(DataError) as error:
+        validate(predictor_of(tiny.stand_in(MODEL)), Swapped(2, "yellow", "red"), config)
+    assert "Swapped: its categories (yellow, red) are not the model's in their order (red, yellow)" in str(error.value)
+    assert "leave out eval.losses" in str(error.value)
 
 
 class Unlabelled(tiny.Squares):

@@ -1,0 +1,79 @@
+"""maskrcnn convert."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+from maskrcnn_jax import convert
+from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
+from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.weights import PUBLISHED, System
+
+USAGE = f"""usage: maskrcnn convert SOURCE --to DIR [--FIELD VALUE ...]
+       maskrcnn convert SOURCE --to-torchvision FILE | --to-detectron2 FILE
+
+SOURCE is a file of weights of a torchvision or Detectron2 Mask R-CNN (.pth, .pkl, .safetensors, .npz), its URL (with a digest,
+if you have it, behind a #: https://.../model.pth#sha256:bf2d0c1e), or the name of published ones:
+
+  {chr(10).join(f"  {name}" for name in PUBLISHED).strip()}
+
+or a run folder or checkpoint of this package. Whose weights they are, and of which model, is told from the arrays.
+
+  --to DIR                           write a checkpoint: evaluate it, predict and train with it as with any other
+  --to-torchvision FILE.pth          write a state dict for torchvision
+  --to-detectron2 FILE.pth           write weights for Detectron2
+  --data.val-annotations JSON        COCO file whose categories the model knows; names the classes
+  --model.FIELD VALUE                change what the arrays do not tell"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertCommand(ExperimentConfig):
+    """Convert a model between torchvision, Detectron2 and this package."""
+
+    to: Path | None = None
+    """Folder for a checkpoint of this package; new, or empty."""
+    to_torchvision: Path | None = None
+    """File for torchvision's state dict (.pth); new."""
+    to_detectron2: Path | None = None
+    """File for Detectron2's weights (.pth); new."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    source, rest = first_argument(arguments, USAGE)
+    found = _open(source)
+    command = parse(ConvertCommand, found.config, rest, prog=f"maskrcnn convert {source}")
+    exports: dict[System, Path | None] = {"torchvision": command.to_torchvision, "detectron2": command.to_detectron2}
+    files = {system: file for system, file in exports.items() if file}
+    if not command.to and not files:
+        raise UserError("nowhere to write to; give --to DIR, --to-torchvision FILE.pth or --to-detectron2 FILE.pth")
+    model = convert.model_of(found, experiment_of(command))
+    if command.to:
+        convert.write(command.to, model)
+        print(f"{command.to}: a checkpoint of step 0; maskrcnn eval, predict and train --train.weights read it")
+    for system, file in files.items():
+        differences = convert.export(file, system, model)
+        print(f"{file}: written for {system}")
+        if differences:
+            print(f"{system} detects otherwise with these weights, because what they do not tell is not the same there:")
+            print("\n".join(f"  {line}" for line in differences))
+
+
+def _open(source: str) -> convert.Found:
+    """The model that `source` means; a bar shows a download, where there is one."""
+    progress = Progress(*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True))
+    task = progress.add_task("downloading", total=None)
+
+    def show(done: int, total: int | None) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total)
+
+    try:
+        return convert.open_model(source, show)
+    finally:
+        if progress.live.is_started:
+            progress.stop()

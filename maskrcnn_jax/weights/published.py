@@ -1,0 +1,125 @@
+"""Weights that torchvision and Detectron2 publish, by name, and how they are fetched."""
+
+import hashlib
+import http.client
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from maskrcnn_jax.weights.errors import WeightsError
+
+TORCHVISION = "https://download.pytorch.org/models"
+DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2"
+CHUNK = 1 << 20  # bytes
+TIMEOUT = 60  # seconds without an answer
+DIGEST = re.compile("(sha256|md5):[0-9a-f]+")
+
+Progress = Callable[[int, int | None], None]
+
+
+class Published(NamedTuple):
+    """Where weights lie, and what their file's digest is.
+
+    digest: algorithm:hexadecimal, which may be the first digits only. torchvision publishes the first 8 of the SHA-256,
+    Detectron2 the first 6 of the MD5, both in the file's name.
+    """
+
+    url: str
+    digest: str
+
+
+EPSILON_ZERO = "sha256:bf2d0c1e"  # the one file whose backbone norms were trained with epsilon 0, as torchvision knows too
+PUBLISHED = {
+    "torchvision/maskrcnn_resnet50_fpn": Published(f"{TORCHVISION}/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", EPSILON_ZERO),
+    "torchvision/maskrcnn_resnet50_fpn_v2": Published(
+        f"{TORCHVISION}/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+        "sha256:73cbd0190fcbe3ba339921fbce2c3a0b6bb9126c9a133c85e43a2a8e060a109e",
+    ),
+} | {
+    f"detectron2/{name}": Published(f"{DETECTRON2}/{folder}/{name}/{run}/model_final_{md5}.pkl", f"md5:{md5}")
+    for folder, name, run, md5 in (
+        ("COCO-InstanceSegmentation", "mask_rcnn_R_50_FPN_1x", 137260431, "a54504"),
+        ("COCO-InstanceSegmentation", "mask_rcnn_R_50_FPN_3x", 137849600, "f10217"),
+        ("COCO-InstanceSegmentation", "mask_rcnn_R_101_FPN_3x", 138205316, "a3ec72"),
+        ("COCO-InstanceSegmentation", "mask_rcnn_X_101_32x8d_FPN_3x", 139653917, "2d9806"),
+        ("new_baselines", "mask_rcnn_R_50_FPN_100ep_LSJ", 42047764, "bb69de"),
+        ("new_baselines", "mask_rcnn_R_50_FPN_200ep_LSJ", 42047638, "89a8d3"),
+        ("new_baselines", "mask_rcnn_R_50_FPN_400ep_LSJ", 42019571, "14d201"),
+        ("new_baselines", "mask_rcnn_R_101_FPN_100ep_LSJ", 42025812, "4f7b58"),
+        ("new_baselines", "mask_rcnn_R_101_FPN_200ep_LSJ", 42131867, "0bb7ae"),
+        ("new_baselines", "mask_rcnn_R_101_FPN_400ep_LSJ", 42073830, "f96b26"),
+    )
+}
+
+
+def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
+    """The file of weights that `source` means, downloaded if need be.
+
+    Args:
+      source: a name of `PUBLISHED`; a URL, if wanted with its digest behind a `#` (`https://.../model.pth#sha256:bf2d0c1e`); or
+        the path of a file.
+      progress: called with bytes downloaded and their number, None where the server does not tell.
+
+    Returns:
+      The path itself, or a file in the cache: the folder that the environment variable MASKRCNN_CACHE names, or
+      ~/.cache/maskrcnn_jax. A file enters it whole and verified.
+
+    Raises:
+      WeightsError: neither; the server does not have it; it breaks off; or the file has another digest.
+    """
+    if source in PUBLISHED:
+        url, digest = PUBLISHED[source]
+    elif "://" in source:
+        url, _, digest = source.partition("#")
+    elif Path(source).exists():
+        return Path(source)
+    else:
+        raise WeightsError(f"{source}: no such file; give a file of weights, a URL, or one of {', '.join(PUBLISHED)}")
+    folder = Path(os.environ.get("MASKRCNN_CACHE") or Path.home() / ".cache" / "maskrcnn_jax")
+    file = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{url.rpartition('/')[2] or 'weights'}"
+    if digest and not DIGEST.fullmatch(digest):
+        raise WeightsError(f"{source}: {digest} is no digest; behind the # stands sha256: and its first hexadecimal digits, or all")
+    if not file.is_file():
+        _download(url, digest, file, progress)
+    elif not has_digest(file, digest):
+        raise WeightsError(f"{file}: is not what {url} should hold, {digest}; delete it, and it is downloaded anew")
+    return file
+
+
+def has_digest(path: Path, digest: str) -> bool:
+    """Whether the digest of the file begins with `digest`, algorithm:hexadecimal; True for an empty one."""
+    if not digest:
+        return True
+    algorithm, digits = digest.split(":")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest().startswith(digits)
+
+
+def _download(url: str, digest: str, file: Path, progress: Progress) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response, part.open("wb") as out:
+            length = response.headers.get("Content-Length")
+            total = int(length) if length else None
+            done = 0
+            while chunk := response.read(CHUNK):
+                out.write(chunk)
+                done += len(chunk)
+                progress(done, total)
+        if total is not None and done != total:
+            raise WeightsError(f"{url}: broke off after {done} of {total} bytes; try again")
+        if not has_digest(part, digest):
+            raise WeightsError(f"{url}: what came is not the file with digest {digest}, and is not kept; try again, or get it elsewhere")
+        part.rename(file)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise WeightsError(f"{url}: the server answers {error.code} {error.reason}; correct the address") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsError(f"{url}: cannot be downloaded ({error}); download it by other means and give the file's path") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""maskrcnn convert: from state dicts to checkpoints and back."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from maskrcnn_jax import checkpoint, convert, models
+from maskrcnn_jax.cli.main import main
+from maskrcnn_jax.config import ExperimentConfig, presets
+from maskrcnn_jax.data import COCO_CATEGORIES
+from maskrcnn_jax.inference import load
+from maskrcnn_jax.structs import Category
+from maskrcnn_jax.weights import published, read_weights, to_arrays, write_weights
+
+SYSTEMS = {"torchvision": presets.torchvision_v1, "detectron2": presets.detectron2}
+
+
+def small(system, classes):
+    """A preset with a thin ResNet-18 and small images."""
+    config = SYSTEMS[system](num_classes=classes)
+    return replace(
+        config,
+        backbone=replace(config.backbone, depth=18, width=16, stride_on="3x3" if system == "torchvision" else "1x1"),
+        fpn=replace(config.fpn, channels=32),
+        box_head=replace(config.box_head, fc_width=48),
+        mask_head=replace(config.mask_head, channels=32),
+    )
+
+
+def weights(file, system, classes):
+    """A state dict of that model at `file`, every number another."""
+    config = small(system, classes)
+    shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
+    rng = np.random.default_rng(classes)
+    arrays = to_arrays(system, jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes), config)
+    write_weights(file, arrays)
+    return arrays, config
+
+
+def fails(capsys, *arguments):
+    """What `maskrcnn convert` prints to stderr before it ends with status 1."""
+    with pytest.raises(SystemExit) as end:
+        main(["convert", *map(str, arguments)])
+    assert end.value.code == 1
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_there_and_back(system, tmp_path, capsys):
+    arrays, config = weights(tmp_path / "theirs.pth", system, 80)
+    main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours")])
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'ours'}: a checkpoint of step 0")
+    stored = checkpoint.load(tmp_path / "ours")
+    assert stored.config == ExperimentConfig(model=config)
+    assert stored.categories == COCO_CATEGORIES
+    main(["convert", str(tmp_path / "ours"), f"--to-{system}", str(tmp_path / "back.pth")])
+    assert capsys.readouterr().out == f"{tmp_path / 'back.pth'}: written for {system}\n"  # and nothing is done otherwise there
+    back = read_weights(tmp_path / "back.pth")
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+
+
+def test_a_converted_model_is_one_like_any_other(tmp_path):
+    weights(tmp_path / "theirs.pth", "torchvision", 90)
+    main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours"), "--model.input.min-side", "64"])
+    predictor = load(tmp_path / "ours")
+    assert predictor.model.config.input.min_side == 64
+    names = [category.name for category in predictor.categories]
+    assert (len(names), names[0], names[11], names[12], names[89]) == (90, "person", "unused 12", "stop sign", "toothbrush")
+    assert [category.id for category in predictor.categories] == list(range(1, 91))
+    (result,) = predictor([np.zeros((60, 70, 3), np.uint8)])
+    assert result.size == (60, 70)
+
+
+def test_from_one_system_to_the_other_says_what_is_done_otherwise_there(tmp_path, capsys):
+    weights(tmp_path / "theirs.pth", "torchvision", 3)
+    main(["convert", str(tmp_path / "theirs.pth"), "--to-detectron2", str(tmp_path / "d2.pth")])
+    out = capsys.readouterr().out.splitlines()
+    assert out[1].startswith("detectron2 detects otherwise with these weights")
+    assert "  model.input.channel_order is rgb here, bgr there" in out
+    assert read_weights(tmp_path / "d2.pth")["roi_heads.box_predictor.cls_score.weight"].shape == (4, 48)
+
+
+def test_categories_of_a_coco_file(tmp_path, caplog):
+    weights(tmp_path / "theirs.pth", "torchvision", 2)
+    categories = [{"id": 7, "name": "cell"}, {"id": 3, "name": "nucleus"}]
+    image = {"id": 1, "file_name": "a.png", "height": 8, "width": 8}
+    (tmp_path / "data.json").write_text(json.dumps({"images": [image], "annotations": [], "categories": categories}))
+    arguments = ["convert", str(tmp_path / "theirs.pth"), "--data.val-annotations", str(tmp_path / "data.json"), "--to"]
+    main([*arguments, str(tmp_path / "ours")])
+    assert checkpoint.load(tmp_path / "ours").categories == (Category(3, "nucleus"), Category(7, "cell"))
+    assert caplog.text == ""
+
+
+def test_without_names_classes_are_numbered_and_it_is_said(tmp_path, caplog):
+    weights(tmp_path / "theirs.pth", "detectron2", 2)
+    main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours")])
+    assert checkpoint.load(tmp_path / "ours").categories == (Category(1, "class 1"), Category(2, "class 2"))
+    assert "the weights do not name their 2 classes, so they are numbered; --data.val-annotations JSON names them" in caplog.text
+
+
+def test_a_coco_file_of_other_classes_is_an_error(tmp_path, capsys, shared_data):
+    weights(tmp_path / "theirs.pth", "torchvision", 2)
+    file = shared_data / "nuclei" / "instances_val.json"
+    err = fails(capsys, tmp_path / "theirs.pth", "--to", tmp_path / "ours", "--data.val-annotations", file)
+    assert f"{file}: 1 categories, but the weights have 2 classes; give the data they are of" in err
+    assert not (tmp_path / "ours").exists()
+
+
+def test_torchvision_s_first_coco_weights_have_epsilon_0(tmp_path, monkeypatch):
+    weights(tmp_path / "theirs.pth", "torchvision", 2)
+    digest = hashlib.sha256((tmp_path / "theirs.pth").read_bytes()).hexdigest()
+    assert convert.open_model(str(tmp_path / "theirs.pth"), print).config.model.backbone.norm_epsilon == 1e-5
+    assert published.PUBLISHED["torchvision/maskrcnn_resnet50_fpn"].digest == convert.EPSILON_ZERO == "sha256:bf2d0c1e"
+    monkeypatch.setattr(convert, "EPSILON_ZERO", f"sha256:{digest[:8]}")
+    assert convert.open_model(str(tmp_path / "theirs.pth"), print).config.model.backbone.norm_epsilon == 0
+
+
+@pytest.mark.parametrize("there", ["file", "folder"])
+def test_what_is_there_is_not_overwritten(there, tmp_path, capsys):
+    weights(tmp_path / "theirs.pth", "torchvision", 2)
+    if there == "file":
+        (tmp_path / "ours").write_text("mine")
+    else:
+        (tmp_path / "ours").mkdir()
+        (tmp_path / "ours" / "mine").touch()
+    before = sorted(tmp_path.rglob("*"))
+    err = fails(capsys, tmp_path / "theirs.pth", "--to", tmp_path / "ours")
+    assert f"maskrcnn convert: {tmp_path / 'ours'}: exists already; give a new folder by --to" in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_nothing_half_written_is_left(tmp_path, monkeypatch):
+    weights(tmp_path / "theirs.pth", "torchvision", 2)
+
+    def fill_the_disk(*arguments):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(checkpoint.CheckpointWriter, "save", fill_the_disk)
+    with pytest.raises(SystemExit):
+        main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours")])
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs.pth"]
+
+
+def test_nowhere_to_write_to_is_an_error(tmp_path, capsys):
+    weights(tmp_path / "theirs.pth", "torchvision", 2)
+    assert "nowhere to write to; give --to DIR, --to-torchvision FILE.pth" in fails(capsys, tmp_path / "theirs.pth")
+
+
+def test_arrays_that_do_not_fit_a_changed_config_are_all_listed(tmp_path, capsys):
+    weights(tmp_path / "theirs.pth", "torchvision", 2)
+    err = fails(capsys, tmp_path / "theirs.pth", "--to", tmp_path / "ours", "--model.box-head.fc-width", "50")
+    assert f"{tmp_path / 'theirs.pth'}: these weights are not those of a torchvision model with this config" in err
+    assert "roi_heads.box_head.fc7.weight is (48, 48); the model has (50, 50)" in err
+
+
+def test_a_checkpoint_with_a_field_that_changes_shapes_is_an_error(trained, tmp_path, capsys):
+    err = fails(capsys, trained, "--to-torchvision", tmp_path / "x.pth", "--model.box-head.fc-width", "48")
+    assert "params/box_head/classes/kernel is (32, 5); the model has (48, 5)" in err
+
+
+def test_a_model_that_the_other_system_cannot_have_is_an_error(trained, tmp_path, capsys):
+    err = fails(capsys, trained, "--to-torchvision", tmp_path / "x.pth")
+    assert "model.backbone.norm: group_norm over 32 channels has 4 groups here and 32 in torchvision and Detectron2; a model for" in err
+    assert not list(tmp_path.iterdir())

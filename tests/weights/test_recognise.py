@@ -1,0 +1,122 @@
+"""Models told from the names and shapes of their arrays."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from maskrcnn_jax import models
+from maskrcnn_jax.config import presets
+from maskrcnn_jax.weights import WeightsError, differences, recognise, system_of, to_arrays
+from tests.golden.reference import PRESETS, Reference
+
+THIN = {"backbone": {"depth": 18, "width": 16}}  # few arrays to trace
+
+
+def arrays_of(system, config):
+    """Names and shapes of a state dict, without numbers."""
+    shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
+    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
+    return to_arrays(system, zeros, config)
+
+
+def changed(config, **parts):
+    """`config` with fields of its parts changed."""
+    return replace(config, **{part: replace(getattr(config, part), **fields) for part, fields in parts.items()})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_real_networks(name):
+    system, preset = PRESETS[name]
+    shapes = Reference(name).about["state_dict"]
+    arrays = {f"module.{name}": np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+    assert recognise(arrays) == (system, preset)
+
+
+@pytest.mark.parametrize(
+    ("system", "config"),
+    [
+        ("torchvision", changed(presets.torchvision_v1(1), pool={"box_size": 5}, fpn={"channels": 48}, **THIN)),
+        ("torchvision", changed(presets.torchvision_v1(7), backbone={"groups": 32, "width_per_group": 4})),
+        ("torchvision", changed(presets.torchvision_v2(3), backbone={"depth": 34}, mask_head={"convs": 2, "channels": 64})),
+        ("torchvision", changed(presets.torchvision_v2(3), box_head={"convs": 3, "fcs": 2, "fc_width": 40, "conv_channels": 24}, **THIN)),
+        ("detectron2", changed(presets.detectron2(), box_head={"class_agnostic": True}, mask_head={"class_agnostic": True}, **THIN)),
+        ("detectron2", changed(presets.detectron2_lsj(1), rpn_head={"convs": 4}, **THIN)),
+    ],
+)
+def test_other_depths_widths_and_heads(system, config):
+    assert recognise(arrays_of(system, config)) == (system, config)
+
+
+def test_detectron2_s_resnext_strides_in_its_3x3_convolution_and_has_another_scale():
+    config = presets.detectron2()
+    backbone = replace(config.backbone, groups=32, width_per_group=4, stride_on="3x3")
+    config = replace(config, backbone=backbone, input=replace(config.input, std=(57.375, 57.12, 58.395)))
+    assert recognise(arrays_of("detectron2", config)).config == config
+
+
+def test_constants_of_the_input_are_taken_where_the_file_has_them():
+    arrays = arrays_of("detectron2", changed(presets.detectron2(), **THIN))
+    arrays |= {"pixel_mean": np.array([1.0, 2, 3]).reshape(3, 1, 1), "pixel_std": np.array([4.0, 5, 6]).reshape(3, 1, 1)}
+    image = recognise(arrays).config.input
+    assert (image.mean, image.std) == ((1, 2, 3), (4, 5, 6))
+
+
+def test_counters_tell_that_the_backbone_s_norms_were_trained():
+    arrays = arrays_of("torchvision", changed(presets.torchvision_v1(), **THIN))
+    assert recognise(arrays).config.backbone.norm == "frozen_bn"
+    arrays["backbone.body.bn1.num_batches_tracked"] = np.array(7)
+    assert recognise(arrays).config.backbone.norm == "batch_norm"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["conv1.weight", "layer1.0.conv1.weight"], "a classifier's weights, not a detector's; train with them: --train.weights"),
+        (["module.features.0.weight"], "a classifier's weights"),
+        (["backbone.res2.0.conv1.weight", "roi_heads.res5.0.conv1.weight"], "C4 or DC5"),
+        (["a", "b"], "neither torchvision's nor Detectron2's names (a, b, ...)"),
+        (["backbone.body.conv1.weight"], "torchvision's names, but no Mask R-CNN with a feature pyramid"),
+    ],
+)
+def test_what_is_no_mask_rcnn_is_an_error_that_says_what_it_is(names, message):
+    with pytest.raises(WeightsError) as error:
+        recognise({name: np.zeros(3) for name in names})
+    assert message in str(error.value)
+
+
+def test_a_detector_without_masks_is_an_error():
+    arrays = {
+        name: array for name, array in arrays_of("torchvision", changed(presets.torchvision_v1(), **THIN)).items() if "mask" not in name
+    }
+    with pytest.raises(WeightsError, match="no Mask R-CNN with a feature pyramid"):
+        recognise(arrays)
+
+
+def test_more_anchors_a_cell_are_an_error_that_names_the_way():
+    config = changed(presets.detectron2(), anchors={"ratios": (0.5, 1.0, 2.0, 4.0)}, **THIN)
+    with pytest.raises(WeightsError) as error:
+        recognise(arrays_of("detectron2", config))
+    assert "4 anchors a cell, whose ratios the weights do not tell" in str(error.value)
+    assert "from_arrays takes a config of your own" in str(error.value)
+
+
+def test_system():
+    assert system_of({"module.backbone.bottom_up.stem.conv1.weight": np.zeros(3)}) == "detectron2"
+    assert system_of({"_orig_mod.backbone.body.conv1.weight": np.zeros(3)}) == "torchvision"
+    assert system_of({"layer1.0.conv1.weight": np.zeros(3)}) is None
+
+
+def test_differences_are_what_the_weights_do_not_tell_and_inference_reads():
+    config = changed(presets.torchvision_v1(3), **THIN)
+    assert differences(config, arrays_of("torchvision", config)) == []
+    ours = changed(config, pool={"aligned": True}, assign={"roi_samples": 32}, loss={"rpn_box_beta": 0.0}, detect={"max_detections": 7})
+    ours = changed(ours, backbone={"norm": "batch_norm", "frozen_stages": 5})
+    assert differences(ours, arrays_of("torchvision", ours)) == [
+        "model.pool.aligned is True here, False there",
+        "model.detect.max_detections is 7 here, 100 there",
+    ]
+    more = changed(config, anchors={"ratios": (1.0,)})
+    (line,) = differences(more, arrays_of("torchvision", more))
+    assert "1 anchors a cell" in line
