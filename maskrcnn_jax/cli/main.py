@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import convert, evaluate, predict, train
+from maskrcnn_jax.cli import compare, convert, evaluate, predict, train
 from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn COMMAND ...
@@ -13,10 +13,11 @@ USAGE = """usage: maskrcnn COMMAND ...
   eval     measure a checkpoint: COCO box and mask AP
   predict  detect objects in images
   convert  read weights of torchvision and Detectron2, and write them
+  compare  two models, or one and stored outputs of another system, stage by stage
 
 `maskrcnn COMMAND --help` says more; `maskrcnn --version` prints the version."""
 
-COMMANDS = {"train": train.main, "eval": evaluate.main, "predict": predict.main, "convert": convert.main}
+COMMANDS = {"train": train.main, "eval": evaluate.main, "predict": predict.main, "convert": convert.main, "compare": compare.main}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -27,7 +27,7 @@ from maskrcnn_jax.weights import (
 
 logger = logging.getLogger(__name__)
 
-# The initialisation runs once. Most of its time is compilation, and this halves that; the weights are the same.
+# For programs that run once: most of their time is compilation, and this halves that; the initial weights are the same.
 RUN_ONCE = {"xla_backend_optimization_level": 1}
 
 

@@ -1,0 +1,28 @@
+"""maskrcnn compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from maskrcnn_jax import checkpoint, reports
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareCommand:
+    """Print, stage by stage, how far a model is from a reference on the same picture."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """Run folder (its best checkpoint is taken) or folder of one checkpoint."""
+    reference: tyro.conf.Positional[Path]
+    """Another one, or a golden file (.npz) of torchvision's or Detectron2's outputs."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    command = tyro.cli(CompareCommand, prog="maskrcnn compare", args=list(arguments))
+    console = Console()
+    left, right = checkpoint.load(command.checkpoint), checkpoint.load(command.reference)
+    console.print(reports.difference_table(reports.compare_checkpoints(left, right)))
