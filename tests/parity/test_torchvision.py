@@ -7,7 +7,7 @@ import pytest
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import BackboneConfig, ModelConfig
-from maskrcnn_jax.nn import ResNet
+from maskrcnn_jax.nn.resnet import ResNet
 from maskrcnn_jax.ops import decode_boxes, encode_boxes, roi_align
 from maskrcnn_jax.weights import backbone_from_torchvision
 from tests.quick import quick_jit

@@ -5,7 +5,7 @@ from flax.traverse_util import flatten_dict
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import BackboneConfig, ModelConfig
-from maskrcnn_jax.nn import ResNet
+from maskrcnn_jax.nn.resnet import ResNet
 from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_weights
 from maskrcnn_jax.weights.names import torchvision_trunk_name
 from tests.quick import quick_jit
