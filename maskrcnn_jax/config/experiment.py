@@ -101,7 +101,7 @@ class TrainConfig:
     seed: int = 0
     """Seed of initialisation, order, augmentation and sampling."""
     weights: str | None = None
-    """Start of training: a file of ImageNet weights with torchvision's names (.pth, .safetensors, .npz), or a checkpoint of this
+    """Start of training: a file of ImageNet weights with torchvision's or timm's names (.pth, .safetensors, .npz), or a checkpoint of this
     package; None: random."""
     new_classes: bool = False
     """With `weights` of another class count: leave out the layers that depend on it (fine-tuning to other classes)."""

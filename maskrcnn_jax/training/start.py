@@ -14,7 +14,7 @@ from maskrcnn_jax.config import ExperimentConfig, TrainConfig
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Model, Variables
 from maskrcnn_jax.training.step import TrainState, init_state, replicated
-from maskrcnn_jax.weights import WeightsError, backbone_from_torchvision, read_weights
+from maskrcnn_jax.weights import WeightsError, backbone_from_classifier, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def _read(path: Path, shapes: Variables, new_classes: bool) -> dict[str, Any]:
         return _from_checkpoint(path, shapes, new_classes)
     arrays = read_weights(path)
     try:
-        taken = flatten_dict(backbone_from_torchvision(arrays, shapes), sep="/")
+        taken = flatten_dict(backbone_from_classifier(arrays, shapes), sep="/")
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     return {name: value for name, value in taken.items() if not isinstance(value, jax.ShapeDtypeStruct)}

@@ -28,7 +28,7 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig) -> Variable
       config: one of the presets, say; its classes are the weights'.
 
     Raises:
-      WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list.
+      WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list; or the config has a VGG.
     """
     found = _named(system, arrays)
     wanted = dict(_entries(system, config))
@@ -44,13 +44,22 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig) -> Variable
 
 
 def to_arrays(system: System, variables: Variables, config: ModelConfig) -> Arrays:
-    """The arrays of `variables` by another system's names and in its layouts; the inverse of `from_arrays`."""
+    """The arrays of `variables` by another system's names and in its layouts; the inverse of `from_arrays`.
+
+    Raises:
+      WeightsError: the config has a VGG, as no detector of theirs does.
+    """
     leaves = flatten_dict(variables)
     return {e.name: np.ascontiguousarray(to_theirs(np.asarray(leaves[path]), e)) for path, (e, _) in _entries(system, config)}
 
 
 def _entries(system: System, config: ModelConfig) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Any]]]:
     """Path of each of the model's leaves, its entry there, and the leaf's shape and type."""
+    if config.backbone.kind != "resnet":
+        raise WeightsError(
+            f"{system} has no Mask R-CNN with backbone.kind {config.backbone.kind}, hence no names for it: "
+            "keep such a model in a checkpoint of this package (maskrcnn_jax.checkpoint), or take kind resnet"
+        )
     shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
     for path, leaf in flatten_dict(shapes).items():
         yield path, (entry(system, path[1:], config), leaf)
