@@ -51,15 +51,15 @@ class InputConfig:
 class BackboneConfig:
     """The convolutional trunk, C2 ... C5."""
 
-    kind: Literal["resnet"] = "resnet"
-    """Family of the trunk."""
-    depth: Literal[18, 34, 50, 101, 152] = 50
-    """Layers of the ResNet; 18 and 34 have basic blocks, the others bottlenecks."""
+    kind: Literal["resnet", "vgg"] = "resnet"
+    """Family of the trunk: ResNet (also ResNeXt and wide ResNet), or VGG with depth 16."""
+    depth: Literal[16, 18, 34, 50, 101, 152] = 50
+    """Layers; a VGG has 16. Of the ResNets, 18 and 34 have basic blocks, the others bottlenecks."""
     width: int = 64
-    """Channels of the stem; every stage scales with it (64 in the paper)."""
+    """Channels of the first layer; every stage scales with it (64 in the papers)."""
     norm: Norm = "frozen_bn"
     """Normalisation: frozen_bn has constant statistics and affine; batch_norm and group_norm are trained. batch_norm takes its
-    statistics from the whole batch, all devices together."""
+    statistics from the whole batch, all devices together. none, a plain VGG, has biases instead."""
     norm_epsilon: float = 1e-5
     """Added to the variance."""
     stride_on: Literal["1x1", "3x3"] = "3x3"
@@ -69,16 +69,20 @@ class BackboneConfig:
     width_per_group: int = 64
     """Channels of one of these groups in C2, where `width` is 64; 64 with one group is a ResNet, 4 with 32 ResNeXt 32x4d."""
     frozen_stages: int = 2
-    """How many of stem, C2, C3, C4, C5 are not trained, from the input up."""
+    """How many of stem (in a VGG conv1 and conv2), C2, C3, C4, C5 are not trained, from the input up."""
 
     def __post_init__(self) -> None:
-        require(self.norm != "none", self, "norm", "the trunk needs a norm")
+        vgg = self.kind == "vgg"
+        bottlenecks = "where there are no bottlenecks; ResNets of depth 50 and above have them"
+        require(vgg == (self.depth == 16), self, "depth", "must be 16 with kind vgg, and with resnet 18, 34, 50, 101 or 152")
+        require(vgg or self.norm != "none", self, "norm", "must be frozen_bn, batch_norm or group_norm with kind resnet")
         require(self.width > 0 and self.width % 16 == 0, self, "width", "must be a positive multiple of 16")
         require(self.groups >= 1, self, "groups", "must be at least 1")
-        require(self.groups == 1 or self.depth >= 50, self, "groups", "only bottlenecks, depth 50 and above, have them")
+        require(self.stride_on == "3x3" or self.depth >= 50, self, "stride_on", f"must be 3x3 {bottlenecks}")
+        require(self.groups == 1 or self.depth >= 50, self, "groups", f"must be 1 {bottlenecks}")
         unit = self.width * self.width_per_group
         require(unit > 0 and unit % 64 == 0, self, "width_per_group", "times width / 64 must be a positive integer")
-        require(self.width_per_group == 64 or self.depth >= 50, self, "width_per_group", "only bottlenecks, depth 50 and above, have it")
+        require(self.width_per_group == 64 or self.depth >= 50, self, "width_per_group", f"must be 64 {bottlenecks}")
         require(fits_norm(self.width, self.norm), self, "width", f"must be {WIDTHS}")
         inner = self.width * self.width_per_group // 64 * self.groups
         require(fits_norm(inner, self.norm), self, "width_per_group", f"times groups times width / 64 must be {WIDTHS}")

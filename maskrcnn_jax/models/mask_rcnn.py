@@ -13,7 +13,7 @@ from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.models.losses import mask_losses, of_label, roi_losses, rpn_losses
 from maskrcnn_jax.models.per_image import per_image
 from maskrcnn_jax.models.traces import Features, Losses, Trace, TrainTrace, Variables
-from maskrcnn_jax.nn import STAGES, BoxHead, Fpn, MaskHead, ResNet, RpnHead, trunk_channels
+from maskrcnn_jax.nn import BoxHead, Fpn, MaskHead, RpnHead, build_trunk
 from maskrcnn_jax.structs import AnchorSamples, Batch, Detections, Instances, Proposals, RoiSamples
 
 Canvases = UInt8[Array, "b h w 3"] | Float[Array, "b h w 3"]
@@ -23,7 +23,7 @@ POOLED_LEVELS = 4  # RoIs are read from P2 ... P5; P6 is the RPN's alone
 def init(key: Key[Array, ""], config: ModelConfig) -> Variables:
     """Random variables of the model; no shape depends on the canvas, so tiny inputs are traced."""
     pool, channels = config.pool, config.fpn.channels
-    trunk = trunk_channels(config.backbone)
+    trunk = build_trunk(config.backbone).channels
     inputs = {
         "backbone": jnp.zeros((1, 32, 32, 3)),
         "fpn": [jnp.zeros((1, side, side, c)) for side, c in zip((8, 4, 2, 1), trunk, strict=True)],
@@ -163,14 +163,14 @@ def predict(variables: Variables, images: Canvases, sizes: Int[Array, "b 2"], co
 
 def is_frozen(path: tuple[str, ...], config: ModelConfig) -> bool:
     """Whether the parameter at `path`, (module, layer, ...), is not trained."""
-    return path[0] == "backbone" and path[1].split("_")[0] in STAGES[: config.backbone.frozen_stages]
+    return path[0] == "backbone" and build_trunk(config.backbone).stage(path[1]) < config.backbone.frozen_stages
 
 
 def _module(name: str, config: ModelConfig) -> nn.Module:
     classes = config.num_classes + 1
     match name:
         case "backbone":
-            return ResNet(config.backbone)
+            return build_trunk(config.backbone)
         case "fpn":
             return Fpn(config.fpn)
         case "rpn_head":

@@ -3,7 +3,7 @@
 from maskrcnn_jax.nn.box_head import BoxHead
 from maskrcnn_jax.nn.fpn import Fpn
 from maskrcnn_jax.nn.mask_head import MaskHead
-from maskrcnn_jax.nn.resnet import STAGES, ResNet, trunk_channels
 from maskrcnn_jax.nn.rpn_head import RpnHead
+from maskrcnn_jax.nn.trunk import build_trunk
 
-__all__ = ["STAGES", "BoxHead", "Fpn", "MaskHead", "ResNet", "RpnHead", "trunk_channels"]
+__all__ = ["BoxHead", "Fpn", "MaskHead", "RpnHead", "build_trunk"]

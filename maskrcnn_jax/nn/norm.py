@@ -4,10 +4,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from maskrcnn_jax.config import Norm, norm_groups
+from maskrcnn_jax.config import BackboneConfig, Norm, norm_groups
 from maskrcnn_jax.nn.conv import conv
 
 MOMENTUM = 0.1  # of the running statistics, the share of the newest batch; PyTorch's default, which every reference keeps
+
+
+def stage_norm(config: BackboneConfig, stage: int) -> Norm:
+    """Normalisation of a trunk's stage, 0 for the stem: where a stage is not trained, its batch norms keep their statistics too."""
+    return "frozen_bn" if config.norm == "batch_norm" and stage < config.frozen_stages else config.norm
 
 
 class FrozenBatchNorm(nn.Module):

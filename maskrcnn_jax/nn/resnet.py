@@ -4,7 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.config import BackboneConfig, Norm
-from maskrcnn_jax.nn.norm import ConvNorm
+from maskrcnn_jax.nn.norm import ConvNorm, stage_norm
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STAGES = ("stem", "res2", "res3", "res4", "res5")
@@ -13,12 +13,6 @@ STAGES = ("stem", "res2", "res3", "res4", "res5")
 def has_bottlenecks(depth: int) -> bool:
     """Whether a ResNet of this depth is made of bottlenecks rather than basic blocks."""
     return depth >= 50
-
-
-def trunk_channels(config: BackboneConfig) -> tuple[int, ...]:
-    """Channels of C2 ... C5."""
-    expansion = 4 if has_bottlenecks(config.depth) else 1
-    return tuple(config.width * 2**stage * expansion for stage in range(4))
 
 
 class ResNet(nn.Module):
@@ -45,10 +39,16 @@ class ResNet(nn.Module):
             outputs.append(x)
         return tuple(outputs)
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of C2 ... C5."""
+        expansion = 4 if has_bottlenecks(self.config.depth) else 1
+        return tuple(self.config.width * 2**stage * expansion for stage in range(4))
 
-def stage_norm(config: BackboneConfig, stage: int) -> Norm:
-    """Normalisation of a stage, 0 for the stem: where a stage is not trained, its batch norms keep their statistics too."""
-    return "frozen_bn" if config.norm == "batch_norm" and stage < config.frozen_stages else config.norm
+    @staticmethod
+    def stage(layer: str) -> int:
+        """The stage that a layer belongs to, 0 for the stem."""
+        return STAGES.index(layer.split("_")[0])
 
 
 class BasicBlock(nn.Module):

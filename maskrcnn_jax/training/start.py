@@ -17,7 +17,7 @@ from maskrcnn_jax.training.step import TrainState, init_state, replicated
 from maskrcnn_jax.weights import (
     CLASS_LAYERS,
     WeightsError,
-    backbone_from_torchvision,
+    backbone_from_classifier,
     differences,
     from_arrays,
     locate,
@@ -75,7 +75,7 @@ def _read(source: str, model: Model, shapes: Variables, new_classes: bool) -> di
     system = system_of(arrays)
     try:
         if system is None:
-            taken = backbone_from_torchvision(arrays, shapes)
+            taken = backbone_from_classifier(arrays, shapes)
         else:
             taken = from_arrays(system, arrays, model.config, new_classes=new_classes)
     except WeightsError as error:

@@ -1,12 +1,12 @@
 """Weights of other systems: arrays <-> variables, their files, and where they are published."""
 
+from maskrcnn_jax.weights.classifiers import backbone_from_classifier
 from maskrcnn_jax.weights.detectors import CLASS_LAYERS, from_arrays, to_arrays
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, read_weights
 from maskrcnn_jax.weights.names import System
 from maskrcnn_jax.weights.published import EPSILON_ZERO, PUBLISHED, Progress, has_digest, locate
 from maskrcnn_jax.weights.recognise import Origin, differences, recognise, system_of
-from maskrcnn_jax.weights.torchvision import backbone_from_torchvision
 from maskrcnn_jax.weights.writing import write_weights
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "Progress",
     "System",
     "WeightsError",
-    "backbone_from_torchvision",
+    "backbone_from_classifier",
     "differences",
     "from_arrays",
     "has_digest",

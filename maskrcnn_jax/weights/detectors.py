@@ -50,13 +50,22 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig, *, new_clas
 
 
 def to_arrays(system: System, variables: Variables, config: ModelConfig) -> Arrays:
-    """The arrays of `variables` by another system's names and in its layouts; the inverse of `from_arrays`."""
+    """The arrays of `variables` by another system's names and in its layouts; the inverse of `from_arrays`.
+
+    Raises:
+      WeightsError: the config has a VGG, as no detector of theirs does.
+    """
     leaves = flatten_dict(variables)
     return {e.name: np.ascontiguousarray(to_theirs(np.asarray(leaves[path]), e)) for path, (e, _) in _entries(system, config)}
 
 
 def _entries(system: System, config: ModelConfig) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Any]]]:
     """Path of each of the model's leaves, its entry there, and the leaf's shape and type."""
+    if config.backbone.kind != "resnet":
+        raise WeightsError(
+            f"{system} has no Mask R-CNN with backbone.kind {config.backbone.kind}, hence no names for it: "
+            "keep such a model in a checkpoint of this package (maskrcnn_jax.checkpoint), or take kind resnet"
+        )
     _require_same_groups(config)
     shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
     for path, leaf in flatten_dict(shapes).items():

@@ -1,8 +1,9 @@
-"""Where torchvision and Detectron2 keep each array of a model: the two name maps."""
+"""Where torchvision and Detectron2 keep each array of a model, and classifiers each of a trunk: the name maps."""
 
 from typing import Literal
 
 from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.nn.vgg import CONVS
 from maskrcnn_jax.weights.layouts import Entry, Kind
 
 System = Literal["torchvision", "detectron2"]
@@ -42,7 +43,7 @@ def torchvision_name(path: Path, config: ModelConfig) -> str:
     """torchvision's name, in a detection model, of the array at `path`."""
     module, layer, *rest = path
     if module == "backbone":
-        return f"backbone.body.{torchvision_trunk_name(path[1:])}"
+        return f"backbone.body.{resnet_name(path[1:])}"
     if module == "fpn":
         blocks = "inner_blocks" if layer.startswith("lateral") else "layer_blocks"
         return f"backbone.fpn.{blocks}.{int(layer[-1]) - 2}.{_sequential(rest)}"
@@ -63,8 +64,8 @@ def torchvision_name(path: Path, config: ModelConfig) -> str:
     return f"roi_heads.mask_predictor.{'conv5_mask' if layer == 'deconv' else 'mask_fcn_logits'}.{LEAVES[rest[0]]}"
 
 
-def torchvision_trunk_name(path: Path) -> str:
-    """torchvision's name, in a ResNet, of the array at (block, [convolution,] conv or norm, leaf)."""
+def resnet_name(path: Path) -> str:
+    """torchvision's and timm's name, in a ResNet, of the array at (block, [convolution,] conv or norm, leaf)."""
     block, *middle, kind, leaf = path
     if block == "stem":
         prefix, layer = "", "1"
@@ -76,6 +77,15 @@ def torchvision_trunk_name(path: Path) -> str:
     else:
         module = ("conv" if kind == "conv" else "bn") + layer
     return f"{prefix}{module}.{(LEAVES if kind == 'conv' else NORM_LEAVES)[leaf]}"
+
+
+def vgg_name(path: Path, *, normed: bool) -> str:
+    """torchvision's and timm's name, in a VGG-16 with or without norms, of the array at (layer, conv or norm, leaf)."""
+    layer, kind, leaf = path
+    block, i = (int(number) for number in layer.removeprefix("conv").split("_"))
+    each = 3 if normed else 2  # the convolution, its norm, its ReLU
+    number = each * (sum(CONVS[: block - 1]) + i - 1) + block - 1  # and a pool after each block
+    return f"features.{number}.{LEAVES[leaf]}" if kind == "conv" else f"features.{number + 1}.{NORM_LEAVES[leaf]}"
 
 
 def detectron2_name(path: Path, config: ModelConfig) -> str:

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, cast
 from flax.traverse_util import flatten_dict
 
 from maskrcnn_jax.config import BackboneConfig, ConfigError, ModelConfig, presets, to_dict
-from maskrcnn_jax.nn import STAGES
-from maskrcnn_jax.nn.resnet import BLOCKS, has_bottlenecks
+from maskrcnn_jax.nn.resnet import BLOCKS, STAGES, has_bottlenecks
 from maskrcnn_jax.weights.detectors import todays_names
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import WRAPPERS, Arrays
@@ -113,8 +112,8 @@ def _backbone(shape: Shape, config: BackboneConfig) -> BackboneConfig:
         raise ConfigError(f"a trunk of {blocks} blocks is no ResNet known here")
     width, (inner, of_group, *_) = shape("backbone", "stem", "conv", "kernel")[0], shape("backbone", "res2_0", "conv2", "conv", "kernel")
     groups = inner // of_group
-    grouped: dict[str, Any] = {"groups": groups, "width_per_group": 64 * inner // (width * groups)} if bottlenecks else {}
-    return replace(config, depth=cast(Any, depths[0]), width=width, **grouped)
+    inside: dict[str, Any] = {"groups": groups, "width_per_group": 64 * inner // (width * groups)} if bottlenecks else {"stride_on": "3x3"}
+    return replace(config, depth=cast(Any, depths[0]), width=width, **inside)
 
 
 def _heads(system: System, shape: Shape, config: ModelConfig) -> ModelConfig:

@@ -24,7 +24,7 @@ def small(system, classes):
     config = SYSTEMS[system](num_classes=classes)
     return replace(
         config,
-        backbone=replace(config.backbone, depth=18, width=16, stride_on="3x3" if system == "torchvision" else "1x1"),
+        backbone=replace(config.backbone, depth=18, width=16, stride_on="3x3"),
         fpn=replace(config.fpn, channels=32),
         box_head=replace(config.box_head, fc_width=48),
         mask_head=replace(config.mask_head, channels=32),

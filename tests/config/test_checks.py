@@ -10,6 +10,8 @@ import maskrcnn_jax.config as config_room
 from maskrcnn_jax.config import ConfigError
 
 WIDTHS = "must be a positive number, with group_norm a multiple of 8, above 256 of 32; got "
+BOTTLENECKS = "where there are no bottlenecks; ResNets of depth 50 and above have them; got "
+VGG = {"kind": "vgg", "depth": 16}
 
 # (class, field, a value out of its range, what the error says after the field's name); one row a check, none twice.
 WRONG = [
@@ -21,14 +23,21 @@ WRONG = [
     ("InputConfig", "canvases", {"canvases": ()}, "needs at least one (height, width); got ()"),
     ("InputConfig", "canvases", {"canvases": ((64, 96), (96, 65))}, "sides must be positive multiples of 32; got ((64, 96), (96, 65))"),
     ("InputConfig", "canvases", {"canvases": ((64, 0),)}, "sides must be positive multiples of 32; got ((64, 0),)"),
-    ("BackboneConfig", "norm", {"norm": "none"}, "the trunk needs a norm; got 'none'"),
+    ("BackboneConfig", "depth", {"kind": "vgg"}, "must be 16 with kind vgg, and with resnet 18, 34, 50, 101 or 152; got 50"),
+    ("BackboneConfig", "depth", {"depth": 16}, "must be 16 with kind vgg, and with resnet 18, 34, 50, 101 or 152; got 16"),
+    ("BackboneConfig", "norm", {"norm": "none"}, "must be frozen_bn, batch_norm or group_norm with kind resnet; got 'none'"),
     ("BackboneConfig", "width", {"width": 24}, "must be a positive multiple of 16; got 24"),
     ("BackboneConfig", "width", {"width": 0}, "must be a positive multiple of 16; got 0"),
     ("BackboneConfig", "groups", {"groups": 0}, "must be at least 1; got 0"),
-    ("BackboneConfig", "groups", {"groups": 2, "depth": 34}, "only bottlenecks, depth 50 and above, have them; got 2"),
+    ("BackboneConfig", "groups", {"groups": 2, "depth": 34}, f"must be 1 {BOTTLENECKS}2"),
     ("BackboneConfig", "width_per_group", {"width_per_group": 0}, "times width / 64 must be a positive integer; got 0"),
     ("BackboneConfig", "width_per_group", {"width": 16, "width_per_group": 6}, "times width / 64 must be a positive integer; got 6"),
-    ("BackboneConfig", "width_per_group", {"width_per_group": 128, "depth": 34}, "only bottlenecks, depth 50 and above, have it; got 128"),
+    ("BackboneConfig", "width_per_group", {"width_per_group": 128, "depth": 34}, f"must be 64 {BOTTLENECKS}128"),
+    ("BackboneConfig", "groups", {"groups": 2} | VGG, f"must be 1 {BOTTLENECKS}2"),
+    ("BackboneConfig", "width_per_group", {"width_per_group": 4} | VGG, f"must be 64 {BOTTLENECKS}4"),
+    ("BackboneConfig", "stride_on", {"stride_on": "1x1"} | VGG, f"must be 3x3 {BOTTLENECKS}'1x1'"),
+    ("BackboneConfig", "stride_on", {"stride_on": "1x1", "depth": 34}, f"must be 3x3 {BOTTLENECKS}'1x1'"),
+    ("BackboneConfig", "width", {"width": 24} | VGG, "must be a positive multiple of 16; got 24"),
     (
         "BackboneConfig",
         "width_per_group",
@@ -146,6 +155,9 @@ RIGHT = [
     ("InputConfig", {"multiple": 64, "canvases": ((64, 64),)}),
     ("BackboneConfig", {"width": 16, "frozen_stages": 0, "norm_epsilon": 0.0}),
     ("BackboneConfig", {"width": 288, "norm": "group_norm"}),
+    ("BackboneConfig", {"depth": 50, "stride_on": "1x1"}),
+    ("BackboneConfig", {"width": 288, "norm": "group_norm"} | VGG),
+    ("BackboneConfig", {"norm": "none", "width": 16} | VGG),
     ("ProposeConfig", {"pre_nms_top_k_train": 1, "pre_nms_top_k_test": 1, "post_nms_top_k_train": 1, "post_nms_top_k_test": 1}),
     ("ProposeConfig", {"nms_threshold": 0.0, "min_side": 0.0}),
     ("ProposeConfig", {"nms_threshold": 1.0}),

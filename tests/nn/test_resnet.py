@@ -7,7 +7,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from maskrcnn_jax.config import BackboneConfig
-from maskrcnn_jax.nn import ResNet, trunk_channels
+from maskrcnn_jax.nn.resnet import ResNet
 from tests.quick import quick_jit
 
 # Numbers of parameters that torchvision documents for its ResNets, less the classifier's.
@@ -35,7 +35,7 @@ def test_shapes_and_number_of_parameters(depth):
     config = BackboneConfig(depth=depth)
     outputs, variables = traced(config)
     channels = (64, 128, 256, 512) if depth < 50 else (256, 512, 1024, 2048)
-    assert trunk_channels(config) == channels
+    assert ResNet(config).channels == channels
     assert [x.shape for x in outputs] == [(1, 64 // s, 96 // s, c) for s, c in zip((4, 8, 16, 32), channels, strict=True)]
     assert count(variables["params"]) + count(variables["batch_stats"], ("scale", "bias")) == PARAMETERS[depth]
 
@@ -43,7 +43,7 @@ def test_shapes_and_number_of_parameters(depth):
 def test_width_scales_every_stage():
     config = BackboneConfig(depth=18, width=32, norm="group_norm")
     outputs, variables = traced(config)
-    assert trunk_channels(config) == tuple(x.shape[-1] for x in outputs) == (32, 64, 128, 256)
+    assert ResNet(config).channels == tuple(x.shape[-1] for x in outputs) == (32, 64, 128, 256)
     assert list(variables) == ["params"]
 
 

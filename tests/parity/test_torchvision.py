@@ -1,5 +1,7 @@
 """The same numbers as torchvision, computed side by side."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,9 @@ import pytest
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import BackboneConfig, ModelConfig
-from maskrcnn_jax.nn import ResNet
+from maskrcnn_jax.nn import build_trunk
 from maskrcnn_jax.ops import decode_boxes, encode_boxes, roi_align
-from maskrcnn_jax.weights import backbone_from_torchvision
+from maskrcnn_jax.weights import backbone_from_classifier
 from tests.quick import quick_jit
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")]  # of its own calls
@@ -17,28 +19,51 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::Deprecatio
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 
 
-@pytest.mark.parametrize("depth", [18, 50])
-def test_trunks_agree(depth, torch, torchvision, rng):
-    torch.manual_seed(depth)
-    theirs = getattr(torchvision.models, f"resnet{depth}")(weights=None).eval()
+def resnet_stages(theirs):
+    """Its parts, each from one level to the next."""
+    yield lambda x: theirs.layer1(theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(x)))))
+    yield from (theirs.layer2, theirs.layer3, theirs.layer4)
+
+
+def vgg_stages(theirs):
+    """Its parts, each from one level to the next: up to the third pool, to the fourth, to the fifth, and that one."""
+    pools = [i for i, layer in enumerate(theirs.features) if type(layer).__name__ == "MaxPool2d"]
+    bounds = [0, *pools[2:], len(theirs.features)]
+    yield from (theirs.features[first:last] for first, last in pairwise(bounds))
+
+
+TRUNKS = {
+    "resnet18": BackboneConfig(depth=18),
+    "resnet50": BackboneConfig(depth=50),
+    "resnext50_32x4d": BackboneConfig(depth=50, groups=32, width_per_group=4),
+    "wide_resnet50_2": BackboneConfig(depth=50, width_per_group=128),
+    "vgg16": BackboneConfig(kind="vgg", depth=16, norm="none"),
+    "vgg16_bn": BackboneConfig(kind="vgg", depth=16),
+}
+
+
+@pytest.mark.parametrize("name", TRUNKS)
+def test_trunks_agree(name, torch, torchvision, rng):
+    torch.manual_seed(0)
+    theirs = getattr(torchvision.models, name)(weights=None).eval()
     with torch.no_grad():
-        for name, array in theirs.state_dict().items():
-            if name.endswith("running_mean"):
-                array.normal_(0, 0.1)
-            elif name.endswith("running_var"):
+        for key, array in theirs.state_dict().items():
+            if key.endswith("running_var"):
                 array.uniform_(0.5, 2)
-    config = ModelConfig(backbone=BackboneConfig(depth=depth))
-    ours = backbone_from_torchvision(
-        {name: array.numpy() for name, array in theirs.state_dict().items()},
+            elif key.endswith(("running_mean", "bias")):
+                array.normal_(0, 0.1)
+    config = ModelConfig(backbone=TRUNKS[name])
+    ours = backbone_from_classifier(
+        {key: array.numpy() for key, array in theirs.state_dict().items()},
         jax.eval_shape(models.build(config).init, jax.random.key(0)),
     )
     images = rng.standard_normal((2, 64, 96, 3)).astype(np.float32)
-    own = {collection: modules["backbone"] for collection, modules in ours.items()}
-    found = quick_jit(ResNet(config.backbone).apply)(own, images)
+    own = {collection: modules["backbone"] for collection, modules in ours.items() if "backbone" in modules}
+    found = quick_jit(build_trunk(config.backbone).apply)(own, images)
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2))
     with torch.no_grad():
-        x = torch.from_numpy(images.transpose(0, 3, 1, 2))
-        x = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(x))))
-        for level, stage in zip(found, (theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4), strict=True):
+        stages = vgg_stages(theirs) if config.backbone.kind == "vgg" else resnet_stages(theirs)
+        for level, stage in zip(found, stages, strict=True):
             x = stage(x)
             expected = x.numpy().transpose(0, 2, 3, 1)
             # float32 sums of up to 4,608 products in another order, through up to 49 layers.

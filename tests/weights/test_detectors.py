@@ -110,3 +110,11 @@ def test_all_that_does_not_fit_is_in_one_error():
     assert "num_classes" in first
     expected = ["unexpected roi_heads.keypoint_head.0.weight", "rpn.head.cls_logits.bias is (5,); the model has (3,)"]
     assert sorted(listed) == sorted(expected + [f"missing {name}" for name in dropped])
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_vgg_has_no_names_there(system):
+    config = replace(small(SYSTEMS[system]), backbone=BackboneConfig(kind="vgg", depth=16, width=16))
+    for convert in (to_arrays, from_arrays):
+        with pytest.raises(WeightsError, match=f"{system} has no Mask R-CNN with backbone.kind vgg, .* or take kind resnet"):
+            convert(system, {}, config)

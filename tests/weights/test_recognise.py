@@ -11,7 +11,7 @@ from maskrcnn_jax.config import presets
 from maskrcnn_jax.weights import WeightsError, differences, recognise, system_of, to_arrays
 from tests.golden.reference import PRESETS, Reference
 
-THIN = {"backbone": {"depth": 18, "width": 16}}  # few arrays to trace
+THIN = {"backbone": {"depth": 18, "width": 16, "stride_on": "3x3"}}  # few arrays to trace
 
 
 def arrays_of(system, config):

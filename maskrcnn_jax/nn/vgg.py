@@ -1,0 +1,42 @@
+"""VGG-16 trunks, C2 ... C5."""
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from maskrcnn_jax.config import BackboneConfig
+from maskrcnn_jax.nn.norm import ConvNorm, stage_norm
+
+CONVS = (2, 2, 3, 3, 3)  # of each block
+
+
+class Vgg(nn.Module):
+    """Trunk of a VGG-16: blocks of 3x3 convolutions, named `conv{block}_{i}` from 1 on, with a 2x2 max pool after each.
+
+    Source: Simonyan and Zisserman 2015, table 1, column D.
+    """
+
+    config: BackboneConfig
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _h _w _c"], ...]:
+        """C2, C3, C4, C5 at strides 4, 8, 16, 32: conv3_3, conv4_3, conv5_3 and the last pool; odd sides are rounded down."""
+        config, outputs = self.config, []
+        for block, count in enumerate(CONVS):
+            for i in range(count):
+                name = f"conv{block + 1}_{i + 1}"
+                norm = stage_norm(config, self.stage(name))
+                x = nn.relu(ConvNorm(config.width * 2 ** min(block, 3), 3, norm, config.norm_epsilon, name=name)(x))
+            outputs.append(x)
+            x = nn.max_pool(x, (2, 2), strides=(2, 2))
+        return (*outputs[2:], x)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of C2 ... C5."""
+        return tuple(self.config.width * factor for factor in (4, 8, 8, 8))
+
+    @staticmethod
+    def stage(layer: str) -> int:
+        """The stage that a layer belongs to, 0 for the stem, which is the first two blocks; C5 has no layers of its own."""
+        block = int(layer.removeprefix("conv").split("_")[0])
+        return max(block - 2, 0)
