@@ -1,31 +1,89 @@
-"""torchvision, also where its wheel lacks the compiled operators (the CPU build of PyTorch): its Python fallbacks serve."""
+"""torchvision, also where its wheel lacks the compiled operators (the CPU build of PyTorch): Python and NumPy serve instead."""
 
 import os
 import warnings
+from collections import defaultdict
 from types import ModuleType
 
 import pytest
 
+from tests.parity import kernels
+
 os.environ["TORCHDYNAMO_DISABLE"] = "1"  # before torch is imported: compiling a fallback takes minutes
+
+WORST = pytest.StashKey[dict]()
 
 
 @pytest.fixture(scope="session")
 def torch() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of imports that are not ours
-        import torch
+        try:
+            import torch
+        except ImportError:
+            pytest.fail("tests marked `parity` compare with PyTorch, which is not installed: pip install 'maskrcnn_jax[parity]'")
     return torch
 
 
 @pytest.fixture(scope="session")
 def torchvision(torch) -> ModuleType:
+    compiled = True
     try:
         torch._C._dispatch_has_kernel_for_dispatch_key("torchvision::nms", "CPU")
     except RuntimeError:
+        compiled = False
         for schema in ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor", "qnms(Tensor dets, Tensor scores) -> Tensor"):
             torch.library.define(f"torchvision::{schema.split('(')[0]}", "(" + schema.split("(", 1)[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import torchvision.models.detection
-        import torchvision.ops
+        try:
+            import torchvision.models.detection
+            import torchvision.ops
+        except ImportError:
+            pytest.fail("tests marked `parity` compare with torchvision, which is not installed: pip install 'maskrcnn_jax[parity]'")
+    if not compiled:
+        _serve_kernels(torch, torchvision)
     return torchvision
+
+
+def _serve_kernels(torch, torchvision):
+    """Give torchvision the operators that whole models need. The RoIAlign of features has a fallback in torchvision itself."""
+
+    def nms(boxes, scores, iou_threshold):
+        return torch.from_numpy(kernels.nms(boxes.numpy(), scores.numpy(), iou_threshold))
+
+    def roi_align_of_masks(masks, rois, output_size, spatial_scale):  # called by project_masks_on_boxes alone
+        assert spatial_scale == 1
+        return torch.from_numpy(kernels.adaptive_roi_align(masks.numpy(), rois.numpy(), output_size[0]))
+
+    torch.library.impl("torchvision::nms", "CPU")(nms)
+    torchvision.models.detection.roi_heads.roi_align = roi_align_of_masks
+    for module in (torchvision.extension, torchvision.ops.boxes):
+        module._assert_has_ops = lambda: None
+
+
+@pytest.fixture(scope="session")
+def record(request):
+    """record(variant, stage, difference): the largest is printed in the end."""
+    worst = request.config.stash.setdefault(WORST, defaultdict(dict))
+
+    def record(variant, stage, difference):
+        row = worst[variant]
+        row[stage] = max(row.get(stage, 0), float(difference))
+
+    return record
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """The largest difference at each stage, in Markdown."""
+    worst = config.stash.get(WORST, {})
+    if not worst:
+        return
+    stages = list(dict.fromkeys(stage for row in worst.values() for stage in row))
+    terminalreporter.section("largest differences from torchvision")
+    terminalreporter.line("")
+    terminalreporter.line(f"| model | {' | '.join(stages)} |")
+    terminalreporter.line(f"| --- |{' ---: |' * len(stages)}")
+    for variant, row in worst.items():
+        cells = (f"{row[stage]:.1e}" if stage in row else "" for stage in stages)
+        terminalreporter.line(f"| {variant} | {' | '.join(cells)} |")
