@@ -64,11 +64,12 @@ def _serve_kernels(torch, torchvision):
 
 @pytest.fixture(scope="session")
 def record(request):
-    """record(variant, stage, difference): the largest is printed in the end."""
+    """record(model, seed, stage, difference): the largest of a model's seeds is printed in the end."""
     worst = request.config.stash.setdefault(WORST, defaultdict(dict))
 
-    def record(variant, stage, difference):
-        row = worst[variant]
+    def record(model, seed, stage, difference):
+        seeds, row = worst[model].setdefault("seeds", set()), worst[model]
+        seeds.add(seed)
         row[stage] = max(row.get(stage, 0), float(difference))
 
     return record
@@ -79,11 +80,10 @@ def pytest_terminal_summary(terminalreporter, config):
     worst = config.stash.get(WORST, {})
     if not worst:
         return
-    stages = list(dict.fromkeys(stage for row in worst.values() for stage in row))
+    stages = list(dict.fromkeys(stage for row in worst.values() for stage in row if stage != "seeds"))
     terminalreporter.section("largest differences from torchvision")
-    terminalreporter.line("")
-    terminalreporter.line(f"| model | {' | '.join(stages)} |")
-    terminalreporter.line(f"| --- |{' ---: |' * len(stages)}")
-    for variant, row in worst.items():
-        cells = (f"{row[stage]:.1e}" if stage in row else "" for stage in stages)
-        terminalreporter.line(f"| {variant} | {' | '.join(cells)} |")
+    terminalreporter.line(f"\n| model | seeds | {' | '.join(stages)} |")
+    terminalreporter.line(f"| --- | ---: |{' ---: |' * len(stages)}")
+    for model, row in worst.items():
+        cells = (("0" if row[stage] == 0 else f"{row[stage]:.0e}") if stage in row else "" for stage in stages)
+        terminalreporter.line(f"| {model} | {len(row['seeds'])} | {' | '.join(cells)} |")

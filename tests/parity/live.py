@@ -33,11 +33,16 @@ class Variant:
     max_side: int
     images: tuple[tuple[int, int], ...]
     seeds: int = 3
-    trained: bool = False
+    trained: int = 0  # seeds that are trained as well
 
     @property
     def name(self):
         return f"v{self.version}-{self.backbone}-{'x'.join(map(str, self.canvas))}"
+
+    @property
+    def title(self):
+        sizes = " + ".join(f"{height} x {width}" for height, width in self.sizes)
+        return f"v{self.version} {self.backbone}, {self.classes} classes, {sizes}"
 
     @property
     def sizes(self):
@@ -186,11 +191,12 @@ class _Watched(dict):
         return hook
 
 
-def train(torch, model, pictures, objects):
-    """One step of torchvision's training up to the gradients, the first candidates sampled.
+def train(torch, model, pictures, objects, *, last):
+    """One step of torchvision's training up to the gradients, the first candidates sampled, or the last ones.
 
     objects: of each picture its boxes, labels and masks, in its pixels.
     """
+    way = slice(None, None, -1 if last else 1)  # torchvision loses it: its samples are masks
     model.train()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -211,8 +217,13 @@ def train(torch, model, pictures, objects):
     watch(model.rpn, "fg_bg_sampler")
     watch(model.roi_heads, "select_training_samples")
     targets = [{name: torch.from_numpy(value) for name, value in row.items()} for row in objects]
-    with seen:
-        losses = model(tensors(torch, pictures), targets)
+    randperm = torch.randperm
+    torch.randperm = lambda n, device=None: torch.arange(n).flip(0) if last else torch.arange(n)
+    try:
+        with seen:
+            losses = model(tensors(torch, pictures), targets)
+    finally:
+        torch.randperm = randperm
     sum(losses.values()).backward()
     images, resized = seen["transform"]
     matched = calls["assign_targets_to_anchors"][1]
@@ -223,9 +234,9 @@ def train(torch, model, pictures, objects):
         objects=[_numpy(row) for row in resized],
         anchors=seen["anchors"][0].numpy(),
         proposals=[boxes.numpy() for boxes in seen["rpn"][0]],
-        sampled=[(np.flatnonzero(p.numpy()), np.flatnonzero(n.numpy())) for p, n in zip(positives, negatives, strict=True)],
+        sampled=[(np.flatnonzero(p.numpy())[way], np.flatnonzero(n.numpy())[way]) for p, n in zip(positives, negatives, strict=True)],
         matched=[boxes.numpy() for boxes in matched],
-        rois=[SimpleNamespace(boxes=b.numpy(), gt_indices=i.numpy(), labels=k.numpy()) for b, i, k in rois],
+        rois=[SimpleNamespace(boxes=b.numpy()[way], gt_indices=i.numpy()[way], labels=k.numpy()[way]) for b, i, k in rois],
         losses={name: value.item() for name, value in losses.items()},
         gradients={name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None},
     )

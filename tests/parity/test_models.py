@@ -20,7 +20,6 @@ from tests.golden.bounds import (
     FPN,
     GRADIENT,
     INPUT,
-    LISTED,
     LOSS,
     MASK,
     PASTE_MARGIN_PX,
@@ -39,23 +38,25 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::Deprecatio
 LANDSCAPE_AND_PORTRAIT = ((275, 410), (330, 260))
 # What is compiled; sides are no multiples of 32.
 VARIANTS = [
-    Variant(1, "resnet18", 90, 230, 330, LANDSCAPE_AND_PORTRAIT, trained=True),
+    Variant(1, "resnet18", 90, 230, 330, LANDSCAPE_AND_PORTRAIT, trained=2),
     Variant(1, "resnet18", 20, 300, 500, ((450, 310),)),
-    Variant(1, "resnet50", 90, 256, 400, LANDSCAPE_AND_PORTRAIT, trained=True),
+    Variant(1, "resnet50", 90, 256, 400, LANDSCAPE_AND_PORTRAIT, trained=2),
     Variant(1, "resnet50", 5, 384, 600, ((470, 345),)),
     Variant(1, "resnet101", 90, 280, 400, ((333, 500),)),
     Variant(1, "resnext50_32x4d", 37, 250, 400, ((260, 420),)),
-    Variant(2, "resnet50", 90, 260, 350, LANDSCAPE_AND_PORTRAIT, trained=True),
+    Variant(2, "resnet50", 90, 260, 350, LANDSCAPE_AND_PORTRAIT, trained=2),
     Variant(2, "resnet18", 3, 350, 512, ((512, 360),)),
 ]
+# Of all values of a gradient: where its input moves by 1e-6, torchvision's own moves by up to 7e-3, as ReLUs turn on or off.
+WHOLE_GRADIENT = 1e-2
 # Run by continuous integration; the others are slow.
 INFERRED_IN_SHORT, TRAINED_IN_SHORT = [(VARIANTS[i], 0) for i in (0, 5, 6)], [(VARIANTS[0], 0)]
 
 
-def cases(variants, in_short):
-    """Parameters of a fixture."""
-    for variant in variants:
-        for seed in range(variant.seeds):
+def cases(seeds, in_short):
+    """Parameters of a fixture; seeds: how many of each variant."""
+    for variant in VARIANTS:
+        for seed in range(getattr(variant, seeds)):
             marks = [] if (variant, seed) in in_short else pytest.mark.slow
             yield pytest.param((variant, seed), marks=marks, id=f"{variant.name}-seed{seed}")
 
@@ -65,7 +66,7 @@ def compiled(variant):
     return quick_jit(models.build(variant.config).trace)
 
 
-@pytest.fixture(scope="module", params=cases(VARIANTS, INFERRED_IN_SHORT))
+@pytest.fixture(scope="module", params=cases("seeds", INFERRED_IN_SHORT))
 def case(request, torch, torchvision, record):
     """The variant, torchvision's stages, our walk and our results, and what notes a difference."""
     variant, seed = request.param
@@ -84,7 +85,7 @@ def case(request, torch, torchvision, record):
     predictor._predict = trace
     results = predictor(pictures)
     assert len(walks) == 1
-    return variant, theirs, walks[0], results, partial(record, variant.name)
+    return variant, theirs, walks[0], results, partial(record, variant.title, seed)
 
 
 def relative(found, expected):
@@ -222,11 +223,10 @@ def compiled_step(variant):
     """Our samples from torchvision's proposals; and our losses and gradients from torchvision's samples."""
     config, mesh = variant.training_config, one_device_mesh()
 
-    def assign(anchors, proposals, instances, size):
+    def assign(anchors, priority, proposals, instances, size):
         usable = stages.usable_anchors(anchors, size, config.anchors)
-        first = jnp.zeros(len(anchors))  # of equal priorities the first are chosen
-        drawn = stages.assign_anchors(anchors, usable, instances, first, config.assign)
-        return drawn, stages.assign_rois(proposals, instances, first[: POST_NMS + len(instances.valid)], config.assign)
+        drawn = stages.assign_anchors(anchors, usable, instances, priority, config.assign)
+        return drawn, stages.assign_rois(proposals, instances, priority, config.assign)
 
     def step(variables, batch, samples, proposals, rois):
         features, _ = mask_rcnn._features(variables, batch.image, batch.sizes, config, mesh, training=True)
@@ -234,24 +234,23 @@ def compiled_step(variant):
         losses = {name: ops.ratio_value(ratio) for name, ratio in walk.losses.items()}
         return sum(losses.values()), losses
 
-    def whole(variables, batch, samples, proposals, rois, anchors):
-        drawn = jax.vmap(assign, (None, 0, 0, 0))(anchors, proposals, batch.instances, batch.sizes.astype(jnp.float32))
+    def whole(variables, batch, samples, proposals, rois, anchors, priority):
+        drawn = jax.vmap(assign, (None, None, 0, 0, 0))(anchors, priority, proposals, batch.instances, batch.sizes.astype(jnp.float32))
         (_, losses), gradients = jax.value_and_grad(step, has_aux=True)(variables, batch, samples, proposals, rois)
         return drawn, losses, gradients
 
     return quick_jit(whole)
 
 
-@pytest.fixture(scope="module", params=cases([variant for variant in VARIANTS if variant.trained], TRAINED_IN_SHORT))
+@pytest.fixture(scope="module", params=cases("trained", TRAINED_IN_SHORT))
 def step(request, torch, torchvision, record):
     """torchvision's step, the samples we gave, those we would have drawn, our losses and gradients, and what notes a difference."""
     variant, seed = request.param
     config, model = variant.training_config, live.filled(torch, torchvision, variant, seed)
     pictures = variant.pictures(seed)
     variables = from_arrays("torchvision", live.arrays(model), config)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "randperm", lambda n, device=None: torch.arange(n))
-        theirs = live.train(torch, model, pictures, live.objects(variant, seed))
+    last = seed % 2 == 1  # the first anchors are P2's, the last P6's
+    theirs = live.train(torch, model, pictures, live.objects(variant, seed), last=last)
     canvas = np.zeros((len(pictures), *variant.canvas, 3), np.float32)
     for row, image, size in zip(canvas, pictures, variant.sizes, strict=True):
         row[: size[0], : size[1]] = resize_image(image, size, config.input.resize)
@@ -267,10 +266,11 @@ def step(request, torch, torchvision, record):
     rois = stacked([roi_samples_of(theirs, i) for i in count])
     scores = np.zeros(POST_NMS, np.float32)
     proposals = stacked([Proposals(padded(boxes, POST_NMS), scores, np.arange(POST_NMS) < len(boxes)) for boxes in theirs.proposals])
-    found = compiled_step(variant)(variables, batch, samples, proposals, rois, jnp.asarray(theirs.anchors))
+    priority = np.arange(len(theirs.anchors), dtype=np.float32) * (1 if last else -1)
+    found = compiled_step(variant)(variables, batch, samples, proposals, rois, jnp.asarray(theirs.anchors), jnp.asarray(priority))
     drawn, losses, gradients = jax.device_get(found)
     gradients = to_arrays("torchvision", gradients, config)
-    return theirs, (samples, rois), drawn, losses, gradients, partial(record, variant.name)
+    return theirs, (samples, rois), drawn, losses, gradients, partial(record, variant.title, seed)
 
 
 def test_the_same_anchors_and_rois_are_sampled(step):
@@ -297,11 +297,14 @@ def test_losses(step):
 
 def test_gradients(step):
     theirs, *_, gradients, note = step
-    assert len(theirs.gradients) > 30
+    assert sum(expected.any() for expected in theirs.gradients.values()) > 30
     for name, expected in theirs.gradients.items():
         expected, found = expected.astype(np.float64), gradients[name].astype(np.float64)
+        if not expected.any():  # of a level that no sample is read from
+            assert not found.any(), name
+            continue
         norm = np.linalg.norm(expected)
         note("gradients' norms", difference := abs(np.linalg.norm(found) - norm) / norm)
         assert difference <= GRADIENT, name
         note("gradients", difference := np.linalg.norm(found - expected) / norm)
-        assert difference <= LISTED, name
+        assert difference <= WHOLE_GRADIENT, name
