@@ -1,8 +1,10 @@
 """torchvision, also where its wheel lacks the compiled operators (the CPU build of PyTorch): Python and NumPy serve instead."""
 
+import importlib.util
 import os
 import warnings
 from collections import defaultdict
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,40 +16,55 @@ os.environ["TORCHDYNAMO_DISABLE"] = "1"  # before torch is imported: compiling a
 WORST = pytest.StashKey[dict]()
 
 
+def _fail_without(package):
+    pytest.fail(f"tests marked `parity` need {package}, which is not installed: pip install 'maskrcnn_jax[parity]'", pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def torch() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of imports that are not ours
         try:
             import torch
-        except ImportError:
-            pytest.fail("tests marked `parity` compare with PyTorch, which is not installed: pip install 'maskrcnn_jax[parity]'")
+        except ModuleNotFoundError:
+            _fail_without("PyTorch")
     return torch
 
 
 @pytest.fixture(scope="session")
 def torchvision(torch) -> ModuleType:
-    compiled = True
-    try:
-        torch._C._dispatch_has_kernel_for_dispatch_key("torchvision::nms", "CPU")
-    except RuntimeError:
-        compiled = False
+    compiled = _has_kernels(torch)
+    if not compiled:  # torchvision's import asks for these operators' names
         for schema in ("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor", "qnms(Tensor dets, Tensor scores) -> Tensor"):
             torch.library.define(f"torchvision::{schema.split('(')[0]}", "(" + schema.split("(", 1)[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            import torchvision.models.detection
-            import torchvision.ops
-        except ImportError:
-            pytest.fail("tests marked `parity` compare with torchvision, which is not installed: pip install 'maskrcnn_jax[parity]'")
+        import torchvision.models.detection
+        import torchvision.ops
     if not compiled:
         _serve_kernels(torch, torchvision)
     return torchvision
 
 
+def _has_kernels(torch):
+    """Whether torchvision's library of operators is there and loads: one built for CUDA does not without it."""
+    if (found := importlib.util.find_spec("torchvision")) is None:
+        _fail_without("torchvision")
+    for library in Path(found.origin).parent.glob("_C.*"):
+        try:
+            torch.ops.load_library(library)
+        except OSError:
+            continue
+        return True
+    return False
+
+
 def _serve_kernels(torch, torchvision):
-    """Give torchvision the operators that whole models need. The RoIAlign of features has a fallback in torchvision itself."""
+    """Give torchvision the operators that whole models need.
+
+    The RoIAlign of features has a fallback in torchvision itself. It lacks the zeros that C++ gives points farther than a cell
+    outside the map; boxes are clipped to the image, so there are none.
+    """
 
     def nms(boxes, scores, iou_threshold):
         return torch.from_numpy(kernels.nms(boxes.numpy(), scores.numpy(), iou_threshold))
