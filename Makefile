@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast golden golden-short lint format parity mutants bench-nuclei bench-overfit clean
+.PHONY: demo test test-fast golden golden-short lint format parity parity-short mutants bench-nuclei bench-overfit clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -40,8 +40,11 @@ golden: $(VENV)/.test  ## whole networks against outputs of the real torchvision
 golden-short: $(VENV)/.test  ## one picture of each network, and one training step of two
 	$(PYTEST) $(EACH_CORE) -m "golden and not slow"
 
-parity: $(VENV)/.parity  ## the same numbers as torchvision
+parity: $(VENV)/.parity  ## the same numbers as torchvision: fifteen minutes
 	$(PYTEST) -m parity
+
+parity-short: $(VENV)/.parity  ## a picture of three models, and one training step: three minutes
+	$(PYTEST) -m "parity and not slow"
 
 mutants: $(VENV)/.dev $(VENV)/.test  ## survivors of mutmut over maskrcnn_jax/ops
 	$(BIN)/mutmut run
