@@ -23,6 +23,11 @@ class CompareCommand:
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     command = tyro.cli(CompareCommand, prog="maskrcnn compare", args=list(arguments))
-    console = Console()
-    left, right = checkpoint.load(command.checkpoint), checkpoint.load(command.reference)
-    console.print(reports.difference_table(reports.compare_checkpoints(left, right)))
+    console, stored = Console(), checkpoint.load(command.checkpoint)
+    if command.reference.suffix != ".npz":
+        console.print(reports.difference_table(reports.compare_checkpoints(stored, checkpoint.load(command.reference))))
+        return
+    golden = reports.Golden(command.reference, stored.config.model)
+    for group in golden.groups():
+        console.print(f"group {group or '(none)'}")
+        console.print(reports.difference_table(reports.compare_golden(golden, group, stored.variables)))

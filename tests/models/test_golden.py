@@ -9,12 +9,12 @@ from pycocotools import mask as mask_utils
 from maskrcnn_jax import models, ops
 from maskrcnn_jax.inference.predictor import encode_masks
 from maskrcnn_jax.models import mask_rcnn, one_device_mesh
-from maskrcnn_jax.models.losses import mask_losses
-from maskrcnn_jax.structs import RoiSamples
+from maskrcnn_jax.reports import against_golden
+from maskrcnn_jax.reports.golden import LOSSES
 from maskrcnn_jax.weights import to_arrays
 from tests.golden.bounds import ANCHOR_PX, BOX_PX, FPN, GRADIENT, INPUT, LISTED, LOSS, MASK, PASTE_MARGIN_PX, PASTED, SCORE, SWAPPED
 from tests.golden.matching import one_to_one, strangers
-from tests.golden.reference import IMAGES, LOSSES, PRESETS, reference
+from tests.golden.reference import PRESETS, reference
 from tests.quick import quick_jit
 
 pytestmark = pytest.mark.golden
@@ -42,25 +42,6 @@ def inference(request):
     return ref, group, variables, walk
 
 
-def images(group):
-    """(index in the batch, prefix of its arrays)."""
-    if len(IMAGES[group]) == 1:
-        return [(0, group)]
-    return [(i, f"{group}img{i}/") for i in range(len(IMAGES[group]))]
-
-
-def sampled(array, stride):
-    """A map as the files hold it: NCHW, every so many channels, rows, columns."""
-    c, y, x = stride
-    return array.transpose(0, 3, 1, 2)[:, ::c, ::y, ::x]
-
-
-def head_maps(walk, level, anchors):
-    """Objectness [b, h, w, a] and deltas [b, h, w, 4 * a] of a level."""
-    b, h, w, _ = walk.features.pyramid[level].shape
-    return walk.features.objectness[level].reshape(b, h, w, anchors), walk.features.deltas[level].reshape(b, h, w, 4 * anchors)
-
-
 def test_maps(inference):
     ref, group, _, walk = inference
     if f"{group}input/shape" in ref.arrays:
@@ -71,11 +52,11 @@ def test_maps(inference):
     maps = {f"backbone/c{i + 2}": level for i, level in enumerate(walk.features.backbone)}
     maps |= {f"fpn/p{i + 2}": level for i, level in enumerate(walk.features.pyramid)}
     for i in range(5):
-        maps[f"rpn/p{i + 2}/objectness"], maps[f"rpn/p{i + 2}/deltas"] = head_maps(walk, i, 3)
+        maps[f"rpn/p{i + 2}/objectness"], maps[f"rpn/p{i + 2}/deltas"] = against_golden.head_maps(walk.features, i)
     compared = 0
     for name, found in maps.items():
         if (sub := ref.arrays.get(f"{group}{name}/sub")) is not None:
-            found, compared = sampled(found, ref.arrays[f"{group}{name}/stride"]), compared + 1
+            found, compared = against_golden.sampled(found, ref.arrays[f"{group}{name}/stride"]), compared + 1
             np.testing.assert_allclose(found, sub, rtol=0, atol=FPN * np.abs(sub).max(), err_msg=name)
         else:  # a mean and a spread over the whole map
             scale = float(ref.arrays[f"{group}{name}/std"])
@@ -96,7 +77,7 @@ def test_anchors(inference):
 
 def test_proposals_are_the_same_set(inference):
     ref, group, _, walk = inference
-    for i, prefix in images(group):
+    for i, _, prefix in ref.images(group):
         expected, found = ref.arrays[f"{prefix}proposals/boxes"], walk.proposals.boxes[i][walk.proposals.valid[i]]
         assert max(strangers(expected, found), strangers(found, expected)) <= SWAPPED * len(expected)
 
@@ -110,7 +91,7 @@ def matched(ref, prefix, detections, i):
 
 def test_detections_are_the_same_one_to_one(inference):
     ref, group, _, walk = inference
-    for i, prefix in images(group):
+    for i, _, prefix in ref.images(group):
         rows = matched(ref, prefix, walk.detections, i)
         np.testing.assert_allclose(walk.detections.boxes[i][rows], ref.arrays[f"{prefix}det/boxes_resized"], rtol=0, atol=BOX_PX)
         np.testing.assert_allclose(walk.detections.scores[i][rows], ref.arrays[f"{prefix}det/scores"], rtol=0, atol=SCORE)
@@ -156,8 +137,8 @@ def test_pasted_masks(inference):
     """From the reference's own grids and boxes: equal but where it is near one half, or torchvision cuts a box to integers."""
     ref, group, _, _ = inference
     config = ref.config(group).paste
-    for i, prefix in images(group):
-        height, width = ref.image(IMAGES[group][i]).shape[:2]
+    for _, number, prefix in ref.images(group):
+        height, width = ref.image(number).shape[:2]
         shape = ref.arrays[f"{prefix}det/masks_shape"]
         expected = np.unpackbits(ref.arrays[f"{prefix}det/masks_packed"], axis=1)[:, : shape[1] * shape[2]].reshape(shape)
         grids, frames = ref.arrays[f"{prefix}det/mask_probs"], ref.arrays[f"{prefix}det/boxes"]
@@ -172,44 +153,33 @@ def test_pasted_masks(inference):
         assert near.mean() < 1e-3
 
 
+def test_the_report_says_the_same(inference):
+    """`maskrcnn compare` of the same walk."""
+    ref, group, _, walk = inference
+    rows = list(against_golden._inference_differences(ref, group, walk, ref.canvases(group)[1]))
+    bounds = {"input": INPUT, "anchors": ANCHOR_PX, "proposals, px": BOX_PX, "detections, px": BOX_PX, "scores": SCORE, "masks": MASK}
+    seen = set()
+    for row in rows:
+        stage = row.stage.removesuffix(" 0").removesuffix(" 1")
+        seen.add(stage)
+        if stage in bounds:
+            assert row.largest <= bounds[stage], stage
+        elif stage != "pasted masks":
+            assert row.largest <= 1e-3 * row.scale, stage  # also what is computed from boxes that noise has moved
+        if stage.startswith("detections"):
+            count = len(ref.arrays[f"{ref.images(group)[0][2]}det/boxes"])
+            assert row.note.startswith(f"0 of {count} and 0 of {count}") or len(ref.images(group)) > 1
+        if stage == "pasted masks":
+            assert row.largest < 1e-3
+    assert {"C2", "C5", "P2", "P6", "objectness P6", "pasted masks", *bounds} - seen <= {"input", "anchors"}
+
+
 @pytest.fixture(scope="module", params=cases(TRAINING))
 def training(request):
     """Reference, group, and our step up to the losses and gradients on the reference's own samples."""
     name, group = request.param
     ref = reference(name)
-    config, batch = ref.config(group), jax.tree.map(jnp.asarray, ref.batch(group))
-    mesh = one_device_mesh()
-    rois = jax.tree.map(jnp.asarray, ref.roi_samples(group))
-    variables = ref.variables(group)
-
-    def prepare(variables):
-        features, _ = mask_rcnn._features(variables, batch.image, batch.sizes, config, mesh, training=True)
-        anchors = jnp.concatenate(features.anchors)
-        top_k = (config.propose.pre_nms_top_k_train, config.propose.post_nms_top_k_train)
-        proposals = mask_rcnn._propose(features, batch.sizes.astype(jnp.float32), top_k, config, mesh)
-        matches = [
-            ops.match(ops.pairwise_iou(anchors, boxes), valid, foreground_iou=0.7, background_iou=0.3, low_quality=True)
-            for boxes, valid in zip(batch.instances.boxes, batch.instances.valid, strict=True)
-        ]
-        return proposals, matches
-
-    proposals, matches = jax.device_get(quick_jit(prepare)(variables))
-    gt_boxes = [np.asarray(boxes)[match.gt_indices] for boxes, match in zip(batch.instances.boxes, matches, strict=True)]
-    samples = jax.tree.map(jnp.asarray, ref.anchor_samples(group, gt_boxes))
-
-    drawn = None if ref.system == "torchvision" else jnp.asarray(ref.drawn_targets(group))
-
-    def step(variables):
-        features, _ = mask_rcnn._features(variables, batch.image, batch.sizes, config, mesh, training=True)
-        walk = mask_rcnn.supervise(variables, batch, features, samples, proposals, rois, config, mesh)
-        ratios = walk.losses
-        if drawn is not None:  # Detectron2 draws its targets on the host, from polygons
-            ratios = ratios | mask_losses(walk.mask_logits, drawn, RoiSamples(*(x[:, : drawn.shape[1]] for x in rois)))
-        losses = {name: ops.ratio_value(ratio) for name, ratio in ratios.items()}
-        return sum(losses.values()), (losses, walk.mask_targets)
-
-    (_, (losses, targets)), gradients = jax.device_get(quick_jit(jax.value_and_grad(step, has_aux=True))(variables))
-    return ref, group, proposals, matches, losses, targets, gradients
+    return ref, group, *against_golden.training_step(ref, group, ref.variables(group), jit=quick_jit)
 
 
 def test_training_proposals_are_the_same_set(training):

@@ -12,6 +12,7 @@ from maskrcnn_jax import models, ops, stages
 from maskrcnn_jax.data import resize_image
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import mask_rcnn, one_device_mesh
+from maskrcnn_jax.reports.golden import LOSSES
 from maskrcnn_jax.structs import AnchorSamples, Batch, Category, Instances, Proposals, RoiSamples
 from maskrcnn_jax.weights import from_arrays, to_arrays
 from tests.golden.bounds import (
@@ -28,7 +29,6 @@ from tests.golden.bounds import (
     SWAPPED,
 )
 from tests.golden.matching import one_to_one, strangers
-from tests.golden.reference import LOSSES
 from tests.parity import live
 from tests.parity.live import POST_NMS, ROIS, Variant
 from tests.quick import quick_jit
