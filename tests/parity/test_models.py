@@ -36,7 +36,7 @@ from tests.quick import quick_jit
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")]
 
 LANDSCAPE_AND_PORTRAIT = ((275, 410), (330, 260))
-# What is compiled; sides are no multiples of 32.
+# What is compiled. Sides of resized images are no multiples of 32, but for one.
 VARIANTS = [
     Variant(1, "resnet18", 90, 230, 330, LANDSCAPE_AND_PORTRAIT, trained=2),
     Variant(1, "resnet18", 20, 300, 500, ((450, 310),)),
