@@ -120,7 +120,7 @@ def build(torch, torchvision, variant):
 
 
 def filled(torch, torchvision, variant, seed):
-    """The model with the weights of `seed`, calibrated on its pictures."""
+    """The model with the weights of `seed`, calibrated on its pictures; for such sizes alone, since its pooler keeps the first ones."""
     model = build(torch, torchvision, variant)
     state = model.state_dict()
     weights = fill({name: tuple(value.shape) for name, value in state.items()}, f"seed{seed}/", GAINS, {})
