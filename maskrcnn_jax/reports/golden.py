@@ -63,7 +63,7 @@ class Golden:
     def groups(self) -> list[str]:
         """The file's groups that the model can be compared with: one of epsilon 0 has a group of its own."""
         zero = self.model.backbone.norm_epsilon == 0
-        return [group for group in IMAGES if self._has(group) and (group == "eps0/") == zero]
+        return [group for group in IMAGES if self.has(group) and (group == "eps0/") == zero]
 
     def images(self, group: str) -> list[tuple[int, int, str]]:
         """(row in the batch, number of the picture, prefix of its arrays) for each of the group's pictures."""
@@ -90,7 +90,8 @@ class Golden:
             **constant | {"backbone": replace(constant["backbone"], frozen_stages=0)},
         )
 
-    def _has(self, group: str) -> bool:
+    def has(self, group: str) -> bool:
+        """Whether the file has the group."""
         prefix = self.images(group)[0][2]
         return f"{group}loss/loss_mask" in self.arrays if group in TRAINING else f"{prefix}det/boxes" in self.arrays
 

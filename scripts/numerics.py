@@ -1,0 +1,47 @@
+"""The table of docs/numerics.md: the largest difference from the golden outputs at each stage, over all groups of each network."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from maskrcnn_jax.reports import Difference, compare_golden
+from tests.golden.reference import PRESETS, Reference
+
+GROUPS = ("", "portrait/", "batch2/", "eps0/", "train/", "train_last/")
+
+
+def main() -> None:
+    """Print the table in Markdown, a column a network."""
+    columns = {name: _worst(name) for name in PRESETS}
+    stages = list(dict.fromkeys(stage for column in columns.values() for stage in column))
+    print(f"| stage | {' | '.join(columns)} |")
+    print(f"| --- |{' ---: |' * len(columns)}")
+    for stage in stages:
+        cells = (_cell(column.get(stage)) for column in columns.values())
+        print(f"| {stage} | {' | '.join(cells)} |")
+
+
+def _worst(name: str) -> dict[str, Difference]:
+    """Of each stage the row with the largest difference of its scale, levels and pictures together."""
+    reference, worst = Reference(name), dict[str, Difference]()
+    variables = reference.variables("")
+    for group in GROUPS:
+        if reference.has(group):
+            for row in compare_golden(reference, group, variables):
+                stage = re.sub(r" P\d$| \d(?=,|$)", "", row.stage)
+                if np.isfinite(row.largest) and (stage not in worst or row.largest > worst[stage].largest):
+                    worst[stage] = row
+            print(f"{name} {group}", file=sys.stderr)
+    return worst
+
+
+def _cell(row: Difference | None) -> str:
+    return "" if row is None else f"{row.largest:.0e} of {row.scale:.3g}"
+
+
+if __name__ == "__main__":
+    main()
