@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast golden golden-short lint format parity parity-short mutants bench-nuclei bench-overfit clean
+.PHONY: demo test test-fast golden short lint format parity numerics mutants bench-nuclei bench-overfit clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -14,16 +14,16 @@ demo: $(VENV)/.package  ## train, evaluate and picture the procedural shapes
 	rm -rf runs/demo
 	$(KEEP_MEMORY) $(BIN)/maskrcnn train shapes --run-dir runs/demo
 
-COVERAGE := --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
-
 # A process a core, each with whole files: most of a test is the compilation of a small program, which keeps one core busy.
 EACH_CORE := -n auto --dist loadfile
 
 test: $(VENV)/.test  ## every test that needs no PyTorch, but for `golden`
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden" $(COVERAGE)
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden"
+	@echo "What compares with PyTorch and torchvision did not run (make parity), nor what compares with stored outputs (make golden)."
 
-test-fast: $(VENV)/.test
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow"
+test-fast: $(VENV)/.test  ## the same without the slow ones, and how much of ops, stages and models they cover
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow" \
+	  --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -37,14 +37,14 @@ format: $(VENV)/.dev
 golden: $(VENV)/.test  ## whole networks against outputs of the real torchvision and Detectron2: ten minutes
 	$(PYTEST) $(EACH_CORE) -m golden
 
-golden-short: $(VENV)/.test  ## one picture of each network, and one training step of two
-	$(PYTEST) $(EACH_CORE) -m "golden and not slow"
-
 parity: $(VENV)/.parity  ## the same numbers as torchvision: fifteen minutes
 	$(PYTEST) -m parity
 
-parity-short: $(VENV)/.parity  ## a picture of three models, and one training step: three minutes
-	$(PYTEST) -m "parity and not slow"
+numerics: $(VENV)/.test  ## the table of docs/numerics.md: ten minutes
+	$(BIN)/python scripts/numerics.py
+
+short: $(VENV)/.parity  ## of `golden` and `parity` what is quick: each network on one picture, and a few training steps
+	$(PYTEST) $(EACH_CORE) -m "(golden or parity) and not slow"
 
 mutants: $(VENV)/.dev $(VENV)/.test  ## survivors of mutmut over maskrcnn_jax/ops
 	$(BIN)/mutmut run

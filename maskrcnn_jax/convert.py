@@ -1,9 +1,9 @@
 """Models of other systems -> checkpoints of this package, and back."""
 
 import logging
-import shutil
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from maskrcnn_jax import checkpoint, models
@@ -14,17 +14,15 @@ from maskrcnn_jax.models import Variables
 from maskrcnn_jax.structs import Category
 from maskrcnn_jax.training import check_variables
 from maskrcnn_jax.weights import (
-    EPSILON_ZERO,
     Arrays,
     Progress,
     System,
     WeightsError,
-    differences,
     from_arrays,
-    has_digest,
-    locate,
-    read_weights,
+    other_numerics,
+    read_source,
     recognise,
+    require_new,
     to_arrays,
     write_weights,
 )
@@ -72,14 +70,17 @@ def open_model(source: str, progress: Progress) -> Found:
     if Path(source).is_dir():
         stored = checkpoint.load(source)
         return Found(source, stored.config, stored)
-    path = locate(source, progress)
-    arrays = read_weights(path)
+    path, arrays = read_source(source, progress)
     try:
-        system, model = recognise(arrays)
+        system, model = recognise(arrays, path)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    if has_digest(path, EPSILON_ZERO):
-        model = replace(model, backbone=replace(model.backbone, norm_epsilon=0.0))
+    if system == "torchvision" and model.backbone.norm == "frozen_bn" and model.backbone.norm_epsilon:
+        logger.warning(
+            "frozen norms do not tell their epsilon; taken is %g. Weights that began as torchvision's COCO_V1 of maskrcnn_resnet50_fpn "
+            "have 0: --model.backbone.norm-epsilon 0",
+            model.backbone.norm_epsilon,
+        )
     return Found(source, ExperimentConfig(model=model), Foreign(system, arrays))
 
 
@@ -115,7 +116,7 @@ def categories_of(config: ExperimentConfig) -> tuple[Category, ...]:
         categories = read_coco_json(Path(file)).categories
         if len(categories) == classes:
             return categories
-        if len(categories) != len(COCO_CATEGORIES) or classes != len(categories_by_id()):
+        if categories != COCO_CATEGORIES or classes != len(categories_by_id()):
             raise WeightsError(f"{file}: {len(categories)} categories, but the weights have {classes} classes; give the data they are of")
     if classes == len(COCO_CATEGORIES):
         return COCO_CATEGORIES
@@ -125,33 +126,42 @@ def categories_of(config: ExperimentConfig) -> tuple[Category, ...]:
     return tuple(Category(i, f"class {i}") for i in range(1, classes + 1))
 
 
+def require_free(folder: Path | None, files: Sequence[Path]) -> None:
+    """Raise before anything is overwritten: CheckpointError for a folder that is not empty, WeightsError for a file that cannot be new."""
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CheckpointError(f"{folder}: exists already; give a new folder by --to")
+    for file in files:
+        require_new(file)
+
+
 def write(folder: Path, model: Converted) -> None:
     """Write a run folder that holds one checkpoint, of step 0, whole or not at all.
 
     Raises:
       CheckpointError: the folder exists and is not empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CheckpointError(f"{folder}: exists already; give a new folder by --to")
-    part = folder.with_name(f"{folder.name}.part")
-    try:
+    require_free(folder, [])
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as beside:
+        part = Path(beside) / folder.name
         writer = CheckpointWriter(part, model.config, model.categories)
-        writer.save(0, model.variables, None, None)
-        writer.close()
+        try:
+            writer.save(0, model.variables, None, None)
+        finally:
+            writer.close()
         part.replace(folder)  # over an empty one too
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def export(file: Path, system: System, model: Converted) -> list[str]:
     """Write a model as `system`'s state dict.
 
     Returns:
-      What `system` does otherwise with these weights; see `weights.differences`.
+      What `system` does otherwise with these weights; see `weights.other_numerics`.
 
     Raises:
       WeightsError: the file exists or is no `.pth`, or `system` has no such model.
     """
     arrays = to_arrays(system, model.variables, model.config.model)
     write_weights(file, arrays)
-    return differences(model.config.model, arrays)
+    return other_numerics(model.config.model, arrays)

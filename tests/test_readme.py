@@ -12,7 +12,9 @@ import pytest
 from maskrcnn_jax import load_experiment, models
 from maskrcnn_jax.checkpoint import latest_step
 from maskrcnn_jax.cli import main as cli
+from maskrcnn_jax.config import presets
 from maskrcnn_jax.data import Plan, ShapesSource, Source
+from maskrcnn_jax.weights import differences
 from tests import tiny
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -39,7 +41,7 @@ def files(tmp_path, monkeypatch):
 
 
 def test_the_files_of_the_readme_train_on_its_class_measure_it_and_go_on(files, tmp_path, monkeypatch, capsys):
-    assert files == {"photos.py", "squares.py", "my_config.py", "train_squares.py", "measure_squares.py"}
+    assert files == {"photos.py", "squares.py", "my_config.py", "train_squares.py", "measure_squares.py", "finetune.py"}
     monkeypatch.setattr(sys, "argv", ["train_squares.py"])
     names = runpy.run_path("train_squares.py")
     assert isinstance(names["Squares"](), Source)
@@ -87,3 +89,9 @@ def test_the_function_that_predicts_gives_names_and_scores(trained):
     assert {name for name, _ in found} <= {"circle", "square", "triangle", "star"}
     assert all(0 < score <= 1 for _, score in found)
     assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+
+
+def test_the_config_to_finetune_a_converted_model_is_of_its_system(files):
+    config = load_experiment("finetune.py")
+    assert differences(config.model, presets.detectron2()) == ["model.input.canvas is fixed here, multiple there"]
+    assert config.model.num_classes == 3

@@ -12,7 +12,7 @@ from maskrcnn_jax import checkpoint, reports
 
 @dataclass(frozen=True, kw_only=True)
 class CompareCommand:
-    """Print, stage by stage, how far a model is from a reference on the same picture."""
+    """Print, stage by stage, how far a model is from a reference on the same picture. Two large models take minutes on a CPU."""
 
     checkpoint: tyro.conf.Positional[Path]
     """Run folder (its best checkpoint is taken) or folder of one checkpoint."""
@@ -25,9 +25,15 @@ def main(arguments: Sequence[str]) -> None:
     command = tyro.cli(CompareCommand, prog="maskrcnn compare", args=list(arguments))
     console, stored = Console(), checkpoint.load(command.checkpoint)
     if command.reference.suffix != ".npz":
-        console.print(reports.difference_table(reports.compare_checkpoints(stored, checkpoint.load(command.reference))))
+        reference = checkpoint.load(command.reference)
+        rows = reports.compare_checkpoints(stored, reference)
+        for line in reports.config_differences(stored.config.model, reference.config.model):
+            console.print(line, highlight=False)
+        console.print(reports.difference_table(rows))
         return
     golden = reports.Golden(command.reference, stored.config.model)
+    if not golden.groups():
+        raise reports.GoldenError(f"{command.reference}: has no outputs with epsilon 0 in the norms, which the checkpoint has")
     for group in golden.groups():
         console.print(f"group {group or '(none)'}")
         console.print(reports.difference_table(reports.compare_golden(golden, group, stored.variables)))

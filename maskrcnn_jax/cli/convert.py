@@ -10,7 +10,7 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 from maskrcnn_jax import convert
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.errors import UserError, first_few
 from maskrcnn_jax.weights import PUBLISHED, System
 
 USAGE = f"""usage: maskrcnn convert SOURCE --to DIR [--FIELD VALUE ...]
@@ -45,22 +45,33 @@ class ConvertCommand(ExperimentConfig):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     source, rest = first_argument(arguments, USAGE)
+    _require_targets(parse(ConvertCommand, ExperimentConfig(), rest, prog=f"maskrcnn convert {source}"))  # before anything is downloaded
     found = _open(source)
     command = parse(ConvertCommand, found.config, rest, prog=f"maskrcnn convert {source}")
     exports: dict[System, Path | None] = {"torchvision": command.to_torchvision, "detectron2": command.to_detectron2}
     files = {system: file for system, file in exports.items() if file}
-    if not command.to and not files:
-        raise UserError("nowhere to write to; give --to DIR, --to-torchvision FILE.pth or --to-detectron2 FILE.pth")
     model = convert.model_of(found, experiment_of(command))
+    backbone = model.config.model.backbone
+    whose = f"{found.held.system}'s" if isinstance(found.held, convert.Foreign) else "a checkpoint's"
+    print(f"{source}: {whose} Mask R-CNN, ResNet-{backbone.depth}, norm {backbone.norm}, epsilon {backbone.norm_epsilon:g}")
     if command.to:
         convert.write(command.to, model)
-        print(f"{command.to}: a checkpoint of step 0; maskrcnn eval, predict and train --train.weights read it")
+        names = first_few([category.name for category in model.categories])
+        print(f"{command.to}: a checkpoint of {len(model.categories)} classes ({names}); eval, predict and train --train.weights read it")
     for system, file in files.items():
         differences = convert.export(file, system, model)
         print(f"{file}: written for {system}")
         if differences:
             print(f"{system} detects otherwise with these weights, because what they do not tell is not the same there:")
             print("\n".join(f"  {line}" for line in differences))
+
+
+def _require_targets(command: ConvertCommand) -> None:
+    """Raise UserError unless the command names something to write, and nothing of it exists."""
+    files = [file for file in (command.to_torchvision, command.to_detectron2) if file]
+    if not command.to and not files:
+        raise UserError("nowhere to write to; give --to DIR, --to-torchvision FILE.pth or --to-detectron2 FILE.pth")
+    convert.require_free(command.to, files)
 
 
 def _open(source: str) -> convert.Found:

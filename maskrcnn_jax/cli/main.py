@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(command: str, arguments: list[str]) -> None:
     try:
         COMMANDS[command](arguments)
+    except KeyboardInterrupt:
+        print(f"maskrcnn {command}: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     except (UserError, OSError) as error:
         print(f"maskrcnn {command}: {error}", file=sys.stderr)
         raise SystemExit(1) from error

@@ -48,14 +48,14 @@ def trace(variables: Variables, images: Canvases, sizes: Int[Array, "b 2"], conf
       config: the model.
       mesh: devices that the batch is spread over, axis `data`.
     """
-    features, _ = _features(variables, images, sizes, config, mesh, training=False)
+    features, _ = compute_features(variables, images, sizes, config, mesh, training=False)
     top_k = (config.propose.pre_nms_top_k_test, config.propose.post_nms_top_k_test)
     image_sizes = sizes.astype(jnp.float32)
 
     def detect(logits: Array, deltas: Array, proposals: Proposals, size: Array) -> Detections:
         return stages.detect(logits, deltas, proposals, size, config.detect)
 
-    proposals = _propose(features, image_sizes, top_k, config, mesh)
+    proposals = compute_proposals(features, image_sizes, top_k, config, mesh)
     box_features = _pool(features, proposals.boxes, config.pool.box_size, config, mesh)
     (class_logits, box_deltas), _ = _on_rois("box_head", variables, box_features, config)
     detections = per_image(detect, mesh, class_logits, box_deltas, proposals, image_sizes)
@@ -76,7 +76,7 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
       config: the model.
       mesh: devices that the batch is spread over, axis `data`.
     """
-    features, batch_stats = _features(variables, batch.image, batch.sizes, config, mesh, training=True)
+    features, batch_stats = compute_features(variables, batch.image, batch.sizes, config, mesh, training=True)
     top_k = (config.propose.pre_nms_top_k_train, config.propose.post_nms_top_k_train)
     image_sizes = batch.sizes.astype(jnp.float32)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(batch.image.shape[0]))
@@ -93,7 +93,7 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
         return stages.assign_rois(proposals, instances, priority, config.assign)
 
     anchor_samples = per_image(sample_anchors, mesh, keys, image_sizes, batch.instances)
-    proposals = _propose(features, image_sizes, top_k, config, mesh)
+    proposals = compute_proposals(features, image_sizes, top_k, config, mesh)
     rois = per_image(sample_rois, mesh, keys, proposals, batch.instances)
     walk = supervise(variables, batch, features, anchor_samples, proposals, rois, config, mesh)
     return walk._replace(batch_stats=walk.batch_stats | batch_stats)
@@ -203,9 +203,11 @@ def _on_rois(
     return jax.tree.map(lambda x: x.reshape(b, r, *x.shape[1:]), outputs), stats
 
 
-def _features(
+def compute_features(
     variables: Variables, images: Array, sizes: Array, config: ModelConfig, mesh: Mesh, *, training: bool
 ) -> tuple[Features, dict[str, Any]]:
+    """What training and inference share, and in training the batch statistics of trunk and pyramid; arguments as in `trace`."""
+
     def normalise(image: Array, size: Array) -> Array:
         reverse = config.input.channel_order == "bgr"
         return ops.normalise(image, size, mean=config.input.mean, std=config.input.std, reverse_channels=reverse)
@@ -219,7 +221,7 @@ def _features(
     return Features(normalised, backbone, pyramid, objectness, deltas, anchors), trunk_stats | fpn_stats
 
 
-def _propose(features: Features, sizes: Float[Array, "b 2"], top_k: tuple[int, int], config: ModelConfig, mesh: Mesh) -> Proposals:
+def compute_proposals(features: Features, sizes: Float[Array, "b 2"], top_k: tuple[int, int], config: ModelConfig, mesh: Mesh) -> Proposals:
     """Proposals of every image; `top_k` before and after NMS."""
     anchors, (before, after) = features.anchors, top_k
 

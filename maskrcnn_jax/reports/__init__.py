@@ -1,7 +1,7 @@
 """Tables that need several rooms."""
 
 from maskrcnn_jax.reports.against_golden import compare_golden
-from maskrcnn_jax.reports.compare import Difference, compare_checkpoints, difference_table
+from maskrcnn_jax.reports.compare import Difference, compare_checkpoints, config_differences, difference_table
 from maskrcnn_jax.reports.golden import Golden, GoldenError
 
-__all__ = ["Difference", "Golden", "GoldenError", "compare_checkpoints", "compare_golden", "difference_table"]
+__all__ = ["Difference", "Golden", "GoldenError", "compare_checkpoints", "compare_golden", "config_differences", "difference_table"]

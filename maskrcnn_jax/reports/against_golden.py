@@ -1,5 +1,6 @@
 """A model against a golden file, stage by stage."""
 
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from maskrcnn_jax.errors import first_few, misfits
 from maskrcnn_jax.inference import encode_masks
 from maskrcnn_jax.models import Features, Trace, Variables, mask_rcnn, one_device_mesh
 from maskrcnn_jax.models.losses import mask_losses
-from maskrcnn_jax.reports.compare import Difference, of_arrays, of_pairs, partners
+from maskrcnn_jax.reports.compare import Difference, of_arrays, of_pairs, partners, worst_of
 from maskrcnn_jax.reports.golden import LOSSES, TRAINING, Golden, GoldenError
 from maskrcnn_jax.structs import Array, Detections, Proposals, RoiSamples
 from maskrcnn_jax.training.start import RUN_ONCE
@@ -38,14 +39,21 @@ def compare_golden(golden: Golden, group: str, variables: Variables) -> list[Dif
       variables: of the model.
 
     Raises:
-      GoldenError: the file is of a model of other layers or classes.
+      GoldenError: the file is of a model of other layers or classes, or of other weights.
     """
     arrays = to_arrays(golden.system, variables, golden.model)
     shapes = {name: tuple(shape) for name, shape in golden.about["state_dict"].items() if not name.endswith(NOT_WEIGHTS)}
     if problems := misfits({name: array.shape for name, array in arrays.items()}, shapes):
         raise GoldenError(f"{golden.path}: is of another model than the checkpoint:\n  {first_few(problems, chr(10) + '  ')}")
+    sums = {name: zlib.crc32(array.astype("<f4").tobytes()) for name, array in arrays.items()}
+    if others := [name for name, value in sums.items() if value != golden.about["crc32"][name]]:
+        raise GoldenError(
+            f"{golden.path}: its outputs are of other weights than the checkpoint's ({len(others)} of {len(sums)} arrays differ: "
+            f"{first_few(others)}); convert the weights that it was made with"
+        )
     if group in TRAINING:  # norms are constant there, and lie elsewhere
-        return list(_training_differences(golden, group, from_arrays(golden.system, arrays, golden.config(group))))
+        step = training_step(golden, group, from_arrays(golden.system, arrays, golden.config(group)))
+        return list(_training_differences(golden, group, step))
     model, (images, sizes) = models.build(golden.config(group)), golden.canvases(group)
     walk = jax.device_get(jit_once(model.trace)(variables, images, sizes))
     return list(_inference_differences(golden, group, walk, sizes))
@@ -74,10 +82,10 @@ def training_step(golden: Golden, group: str, variables: Variables, *, jit: Call
     rois = jax.tree.map(jnp.asarray, golden.roi_samples(group))
 
     def prepare(variables: Variables) -> tuple[Proposals, list[Any]]:
-        features, _ = mask_rcnn._features(variables, batch.image, batch.sizes, config, mesh, training=True)
+        features, _ = mask_rcnn.compute_features(variables, batch.image, batch.sizes, config, mesh, training=True)
         anchors = jnp.concatenate(features.anchors)
         top_k = (config.propose.pre_nms_top_k_train, config.propose.post_nms_top_k_train)
-        proposals = mask_rcnn._propose(features, batch.sizes.astype(jnp.float32), top_k, config, mesh)
+        proposals = mask_rcnn.compute_proposals(features, batch.sizes.astype(jnp.float32), top_k, config, mesh)
         assign = config.assign
         matches = [
             ops.match(
@@ -97,7 +105,7 @@ def training_step(golden: Golden, group: str, variables: Variables, *, jit: Call
     drawn = None if golden.system == "torchvision" else jnp.asarray(golden.drawn_targets(group))
 
     def step(variables: Variables) -> tuple[Array, tuple[dict[str, Array], Array]]:
-        features, _ = mask_rcnn._features(variables, batch.image, batch.sizes, config, mesh, training=True)
+        features, _ = mask_rcnn.compute_features(variables, batch.image, batch.sizes, config, mesh, training=True)
         walk = mask_rcnn.supervise(variables, batch, features, samples, proposals, rois, config, mesh)
         ratios = walk.losses
         if drawn is not None:  # Detectron2 draws its targets on the host, from polygons
@@ -184,15 +192,14 @@ def _of_pasted(golden: Golden, prefix: str, size: np.ndarray, found: Detections,
     shape = golden.arrays[f"{prefix}det/masks_shape"]
     expected = np.unpackbits(golden.arrays[f"{prefix}det/masks_packed"], axis=1)[:, : shape[1] * shape[2]].reshape(shape)
     if not len(pairs):
-        return Difference("pasted masks", np.nan, np.nan, "none to compare")
+        return Difference("pasted masks", None, None, "none to compare")
     frames = found.mask_frames[pairs[:, 0]] * np.array([shape[2] / size[1], shape[1] / size[0]] * 2, np.float32)
     pasted = mask_utils.decode(encode_masks(found.masks[pairs[:, 0]], frames, (int(shape[1]), int(shape[2])), config))
     shares = np.mean(pasted.transpose(2, 0, 1) != expected[pairs[:, 1]], axis=(1, 2))
     return Difference("pasted masks", float(shares.max()), 1.0, "share of the picture's pixels")
 
 
-def _training_differences(golden: Golden, group: str, variables: Variables) -> Iterator[Difference]:
-    step = training_step(golden, group, variables)
+def _training_differences(golden: Golden, group: str, step: TrainingStep) -> Iterator[Difference]:
     for row in (0, 1):
         boxes, expected = step.proposals.boxes[row][step.proposals.valid[row]], golden.arrays[f"train/img{row}/proposals/boxes"]
         pairs, distances = partners(boxes, expected)
@@ -210,5 +217,5 @@ def _of_gradients(golden: Golden, group: str, gradients: Variables) -> Differenc
     keys = [key for key in golden.arrays if key.startswith(start) and key.endswith(end)]
     norms = {key.removeprefix(start).removesuffix(end): float(golden.arrays[key]) for key in keys}
     errors = {name: abs(float(np.linalg.norm(found[name].astype(np.float64))) - norm) / norm for name, norm in norms.items()}
-    worst = max(errors, key=lambda name: errors[name])
+    worst = worst_of(errors)
     return Difference("gradients", errors[worst], 1.0, f"norm, of itself: {worst}")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from maskrcnn_jax import models
 from maskrcnn_jax.checkpoint import Checkpoint
-from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.config import ModelConfig, to_dict
 from maskrcnn_jax.data import ShapesSource, canvas_for, make_batch, resize, resized_size
 from maskrcnn_jax.inference import encode_masks
 from maskrcnn_jax.models import Trace, Variables
@@ -27,13 +27,13 @@ PARTNERS_WITHIN = 1.0  # pixels of the canvas: boxes further apart are not the s
 class Difference(NamedTuple):
     """What one stage differs by.
 
-    largest: of the absolute differences; nan where there is nothing to compare. scale: largest magnitude, of the reference.
+    largest: of the absolute differences; None where there is nothing to compare. scale: largest magnitude, of the reference.
     note: what else to know, such as boxes without a partner.
     """
 
     stage: str
-    largest: float
-    scale: float
+    largest: float | None
+    scale: float | None
     note: str = ""
 
 
@@ -54,6 +54,12 @@ def compare_checkpoints(left: Checkpoint, right: Checkpoint) -> list[Difference]
     return list(_differences(*(_walk(stored, _example(stored)) for stored in (left, right))))
 
 
+def config_differences(ours: ModelConfig, theirs: ModelConfig) -> list[str]:
+    """Every field of the configs that differs, a line each."""
+    here, there = (flatten_dict(to_dict(config), sep=".") for config in (ours, theirs))
+    return [f"model.{name} is {value}, of the reference {there[name]}" for name, value in here.items() if value != there[name]]
+
+
 def difference_table(rows: Sequence[Difference]) -> Table:
     """A table for `rich.print`."""
     table = Table("stage")
@@ -61,7 +67,7 @@ def difference_table(rows: Sequence[Difference]) -> Table:
         table.add_column(title, justify="right")
     table.add_column("note")
     for row in rows:
-        table.add_row(row.stage, *("-" if np.isnan(x) else f"{x:.2e}" for x in (row.largest, row.scale)), row.note)
+        table.add_row(row.stage, *("-" if x is None else f"{x:.2e}" for x in (row.largest, row.scale)), row.note)
     return table
 
 
@@ -168,9 +174,9 @@ def partners(
 def of_arrays(stage: str, ours: np.ndarray, theirs: np.ndarray) -> Difference:
     """The largest difference of two arrays."""
     if ours.shape != theirs.shape:
-        return Difference(stage, np.nan, np.nan, f"shapes {ours.shape} and {theirs.shape}")
+        return Difference(stage, None, None, f"shapes {ours.shape} and {theirs.shape}")
     if not ours.size:
-        return Difference(stage, np.nan, np.nan, "none to compare")
+        return Difference(stage, None, None, "none to compare")
     return Difference(stage, float(np.abs(ours - theirs).max()), float(np.abs(theirs).max()))
 
 
@@ -178,7 +184,7 @@ def of_pairs(stage: str, distances: np.ndarray, pairs: np.ndarray, ours: np.ndar
     """The largest distance of two sets' pairs; boxes without a partner are counted."""
     note = f"{len(ours) - len(pairs)} of {len(ours)} and {len(theirs) - len(pairs)} of {len(theirs)} without a partner"
     if not len(pairs):
-        return Difference(stage, np.nan, np.nan, note)
+        return Difference(stage, None, None, note)
     return Difference(stage, float(distances.max()), float(np.abs(theirs).max()), note)
 
 
@@ -189,7 +195,7 @@ def of_pasted(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Diffe
         masks = [mask_utils.decode(encoding) for encoding in (one, other)]
         shares.append(np.mean(masks[0] != masks[1]))
     if not shares:
-        return Difference("pasted masks", np.nan, np.nan, "none to compare")
+        return Difference("pasted masks", None, None, "none to compare")
     return Difference("pasted masks", float(max(shares)), 1.0, "share of the picture's pixels")
 
 
@@ -201,9 +207,14 @@ def of_gradients(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> 
         if name in ours and ours[name].shape == gradient.shape
     }
     if not errors:
-        return Difference("gradients", np.nan, np.nan, "no parameter of the same name and shape")
-    worst = max(errors, key=lambda name: errors[name])
+        return Difference("gradients", None, None, "no parameter of the same name and shape")
+    worst = worst_of(errors)
     return Difference("gradients", errors[worst], 1.0, f"L2, of its own norm: {worst}")
+
+
+def worst_of(errors: dict[str, float]) -> str:
+    """The name of the largest error; one that is not a number is larger than any."""
+    return max(errors, key=lambda name: (np.isnan(errors[name]), errors[name]))
 
 
 def _rows(ours: np.ndarray, theirs: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ and `train_last/` are a training step on both, the first or the last candidates 
 """
 
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from maskrcnn_jax.structs import AnchorSamples, Batch, Instances, RoiSamples
 from maskrcnn_jax.weights import System
 
 IMAGES = {"": (0,), "portrait/": (1,), "batch2/": (0, 1), "eps0/": (0,), "train/": (0, 1), "train_last/": (0, 1)}
-INFERENCE, TRAINING = ("", "portrait/", "batch2/", "eps0/"), ("train/", "train_last/")
+TRAINING = ("train/", "train_last/")
 LOSSES = {
     "torchvision": {
         "rpn_class": "loss_objectness",
@@ -54,9 +55,11 @@ class Golden:
         """
         try:
             self.about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            self.arrays = dict(np.load(path))
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                self.arrays = dict(file)
+            self.classes = int(self.about["state_dict"]["roi_heads.box_predictor.cls_score.bias"][0]) - 1
             self.system: System = "detectron2" if self.about["settings"]["framework"].startswith("detectron2") else "torchvision"
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             raise GoldenError(f"{path}: no golden file ({error}); give NAME.npz with NAME.json beside it") from error
         self.path, self.model = path, model
 
@@ -71,8 +74,8 @@ class Golden:
         return [(row, i, group if len(numbers) == 1 else f"{group}img{row}/") for row, i in enumerate(numbers)]
 
     def image(self, i: int) -> np.ndarray:
-        """Picture i, uint8[h, w, 3], RGB."""
-        return self.arrays[f"image{i}"]
+        """Picture i, uint8[h, w, 3], RGB, made by its rule."""
+        return picture(*self.about["image_rule"][i])
 
     def config(self, group: str) -> ModelConfig:
         """The model's with what the golden run of the group changed: sizes, padding, and in training smaller numbers and constant norms."""
@@ -110,12 +113,6 @@ class Golden:
     def label(self, labels: np.ndarray) -> np.ndarray:
         """The reference's labels as ours: background 0."""
         return labels if self.system == "torchvision" else np.where(labels == self.classes, 0, labels + 1)
-
-    @property
-    def classes(self) -> int:
-        """Number of classes without background."""
-        score = "roi_heads.box_predictor.cls_score.bias"
-        return int(self.about["state_dict"][score][0]) - 1
 
     def batch(self, group: str) -> Batch:
         """The training batch; masks are not cropped, and resized as the reference does."""
@@ -196,3 +193,32 @@ def nearest(before: int, after: int) -> np.ndarray:
 
 def _fill_up(values: np.ndarray, rows: int) -> np.ndarray:
     return np.concatenate([values, np.zeros((rows - len(values), *values.shape[1:]), values.dtype)])
+
+
+def picture(height: int, width: int, seed: int) -> np.ndarray:
+    """The pictures that golden networks saw, uint8[height, width, 3]: a slope, 14 blobs, 12 rectangles, 6 patches of waves and noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    image = np.zeros((height, width, 3))
+    for channel in range(3):
+        down, across = rng.uniform(-60, 60, 2)
+        image[..., channel] = 110 + down * (y / height - 0.5) + across * (x / width - 0.5)
+    for _ in range(14):
+        middle_y, middle_x = rng.uniform(0, height), rng.uniform(0, width)
+        long, short = rng.uniform(12, 90, 2)
+        angle = rng.uniform(0, np.pi)
+        u = (x - middle_x) * np.cos(angle) + (y - middle_y) * np.sin(angle)
+        v = -(x - middle_x) * np.sin(angle) + (y - middle_y) * np.cos(angle)
+        image += np.exp(-0.5 * ((u / short) ** 2 + (v / long) ** 2))[..., None] * rng.uniform(-110, 110, 3)
+    for _ in range(12):
+        h, w = rng.integers(20, 140, 2)
+        top, left = rng.integers(0, height - 20), rng.integers(0, width - 20)
+        image[top : top + h, left : left + w] += rng.uniform(-90, 90, 3)
+    for _ in range(6):
+        frequency, angle, phase = rng.uniform(0.03, 0.5), rng.uniform(0, np.pi), rng.uniform(0, 6.28)
+        middle_y, middle_x, size = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(30, 80)
+        envelope = np.exp(-0.5 * (((x - middle_x) / size) ** 2 + ((y - middle_y) / size) ** 2))
+        waves = envelope * np.sin(frequency * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+        image += waves[..., None] * rng.uniform(-70, 70, 3)
+    image += rng.normal(0, 5, image.shape)
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

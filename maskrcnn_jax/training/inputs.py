@@ -72,6 +72,11 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Exp
             f"{len(names)} ({first_few(names)}); measure the model on data of the categories it was trained on "
             "(COCO files: --data.val-annotations PATH --data.val-images PATH)"
         )
+    if names != others and (twice := sorted({name for name in others if names.count(name) > 1 or others.count(name) > 1})):
+        raise DataError(
+            f"{source_name(source)}: several categories are called {first_few(twice)}, and the model has them in another order or number; "
+            "give them names of their own"
+        )
     if config.eval.losses and names != others:
         raise DataError(
             f"{source_name(source)}: its categories ({first_few(others)}) are not the model's in their order ({first_few(names)}), "
@@ -81,6 +86,8 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Exp
 
 def categories_in(source: Source, categories: Sequence[Category]) -> list[Category | None]:
     """The category of `source` that has the name of each of the model's; None where the data do not have it."""
+    if [category.name for category in categories] == [category.name for category in source.categories]:
+        return list(source.categories)
     known = {category.name: category for category in source.categories}
     return [known.get(category.name) for category in categories]
 

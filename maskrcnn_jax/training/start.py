@@ -20,8 +20,8 @@ from maskrcnn_jax.weights import (
     backbone_from_classifier,
     differences,
     from_arrays,
-    locate,
-    read_weights,
+    other_numerics,
+    read_source,
     system_of,
 )
 
@@ -70,8 +70,8 @@ def check_variables(model: Model, variables: Variables, path: str | Path) -> Non
 def _read(source: str, model: Model, shapes: Variables, new_classes: bool) -> dict[str, Any]:
     """What `source`, a checkpoint's folder or else as in `weights.locate`, holds of the variables `shapes`, by name."""
     if Path(source).is_dir():
-        return _from_checkpoint(Path(source), shapes, new_classes)
-    arrays = read_weights(locate(source))
+        return _from_checkpoint(Path(source), model, shapes, new_classes)
+    file, arrays = read_source(source)
     system = system_of(arrays)
     try:
         if system is None:
@@ -79,20 +79,41 @@ def _read(source: str, model: Model, shapes: Variables, new_classes: bool) -> di
         else:
             taken = from_arrays(system, arrays, model.config, new_classes=new_classes)
     except WeightsError as error:
-        hint = "" if system is None or new_classes else "\nto train them for other classes, set train.new_classes"
+        hint = "\nto train them for other classes, set train.new_classes" if "num_classes" in str(error) and not new_classes else ""
         raise WeightsError(f"{source}: {error}{hint}") from error
-    if others := differences(model.config, arrays) if system else []:
-        lines = "\n  ".join(others)
-        logger.warning("%s: these weights were trained with other values, as maskrcnn convert keeps them:\n  %s", source, lines)
+    if system is not None:
+        _warn_of(source, other_numerics(model.config, arrays, file))
     return {name: value for name, value in flatten_dict(taken, sep="/").items() if not isinstance(value, jax.ShapeDtypeStruct)}
 
 
-def _from_checkpoint(path: Path, shapes: Variables, new_classes: bool) -> dict[str, Any]:
-    wanted = flatten_dict(shapes, sep="/")
-    stored = flatten_dict(checkpoint.load(path).variables, sep="/")
+def _from_checkpoint(path: Path, model: Model, shapes: Variables, new_classes: bool) -> dict[str, Any]:
+    loaded, wanted = checkpoint.load(path), flatten_dict(shapes, sep="/")
+    stored = _norms_as_in(wanted, flatten_dict(loaded.variables, sep="/"))
     left_out = {name for name in wanted if new_classes and tuple(name.split("/")[1:3]) in CLASS_LAYERS}
     _require_fit(path, stored, wanted, left_out=left_out)
+    _warn_of(path, differences(model.config, loaded.config.model))
     return {name: np.asarray(stored[name]) for name in wanted if name not in left_out}
+
+
+def _norms_as_in(wanted: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
+    """`stored` with scale and bias of each batch norm among the parameters, or among the statistics, as `wanted` has them.
+
+    Trained norms have them here, frozen ones there.
+    """
+    twins = {"params": "batch_stats", "batch_stats": "params"}
+
+    def name_of(name: str) -> str:
+        collection, _, rest = name.partition("/")
+        twin = f"{twins[collection]}/{rest}"
+        return twin if name not in wanted and twin in wanted else name
+
+    return {name_of(name): value for name, value in stored.items()}
+
+
+def _warn_of(source: str | Path, others: list[str]) -> None:
+    """Say that weights were trained with other numerics, which they do not tell."""
+    if others:
+        logger.warning("%s: these weights were trained with other values:\n  %s", source, "\n  ".join(others))
 
 
 def _require_fit(path: str | Path, stored: dict[str, Any], wanted: dict[str, Any], *, left_out: set[str]) -> None:

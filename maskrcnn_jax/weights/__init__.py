@@ -5,13 +5,12 @@ from maskrcnn_jax.weights.detectors import CLASS_LAYERS, from_arrays, to_arrays
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, read_weights
 from maskrcnn_jax.weights.names import System
-from maskrcnn_jax.weights.published import EPSILON_ZERO, PUBLISHED, Progress, has_digest, locate
-from maskrcnn_jax.weights.recognise import Origin, differences, recognise, system_of
-from maskrcnn_jax.weights.writing import write_weights
+from maskrcnn_jax.weights.published import PUBLISHED, Progress, locate, read_source
+from maskrcnn_jax.weights.recognise import Origin, differences, other_numerics, recognise, system_of
+from maskrcnn_jax.weights.writing import require_new, write_weights
 
 __all__ = [
     "CLASS_LAYERS",
-    "EPSILON_ZERO",
     "PUBLISHED",
     "Arrays",
     "Origin",
@@ -21,10 +20,12 @@ __all__ = [
     "backbone_from_classifier",
     "differences",
     "from_arrays",
-    "has_digest",
     "locate",
+    "other_numerics",
+    "read_source",
     "read_weights",
     "recognise",
+    "require_new",
     "system_of",
     "to_arrays",
     "write_weights",

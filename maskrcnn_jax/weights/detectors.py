@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import ModelConfig, norm_groups
-from maskrcnn_jax.errors import misfits
+from maskrcnn_jax.errors import first_few, misfits
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, weights_only
@@ -32,8 +32,8 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig, *, new_clas
       new_classes: whether the layers whose shapes depend on the classes (`CLASS_LAYERS`) are left out, whatever they are there.
 
     Raises:
-      WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list; or a model that the other
-        system does not have.
+      WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list; numbers that are not
+        finite; or a model that the other system does not have.
     """
     found = todays_names(system, arrays)
     wanted = dict(_entries(system, config))
@@ -44,6 +44,8 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig, *, new_clas
             f"these weights are not those of a {system} model with this config (check the preset, backbone.depth and num_classes):\n  "
             + "\n  ".join(problems)
         )
+    if broken := [name for name, array in found.items() if not np.isfinite(array.astype(np.float32)).all()]:
+        raise WeightsError(f"not all numbers are finite in {first_few(broken)}; give weights of a training that did not diverge")
     ours = {path: to_ours(found[e.name], e, len(leaf.shape)) for path, (e, leaf) in wanted.items() if path not in left_out}
     loaded: Variables = unflatten_dict(ours)
     return {"params": {}, "batch_stats": {}} | loaded
@@ -66,6 +68,8 @@ def _entries(system: System, config: ModelConfig) -> Iterator[tuple[tuple[str, .
             f"{system} has no Mask R-CNN with backbone.kind {config.backbone.kind}, hence no names for it: "
             "keep such a model in a checkpoint of this package (maskrcnn_jax.checkpoint), or take kind resnet"
         )
+    if system == "torchvision" and (config.box_head.class_agnostic or config.mask_head.class_agnostic):
+        raise WeightsError("torchvision's heads have an output a class: model.box_head and model.mask_head must not be class_agnostic")
     _require_same_groups(config)
     shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
     for path, leaf in flatten_dict(shapes).items():

@@ -192,6 +192,15 @@ class _Callable:
         raise WeightsError("the file changes a function; it is no file of weights")
 
 
+class _Ignored:
+    """Stands for settings that training scripts save beside the weights."""
+
+    __slots__ = ()
+
+    def __setstate__(self, _: Any) -> None:
+        """Keep nothing."""
+
+
 class _StorageType(NamedTuple):
     """Stands for a PyTorch class such as FloatStorage."""
 
@@ -210,6 +219,8 @@ class _Unpickler(pickle.Unpickler):
         module = module.replace("numpy._core", "numpy.core")
         if module in ("torch", "torch.storage") and name in STORAGES:
             return _StorageType(name)
+        if (module, name) == ("argparse", "Namespace"):
+            return _Ignored
         if (module, name) in GLOBALS:
             return _Callable(GLOBALS[module, name])
         raise WeightsError(
@@ -253,6 +264,7 @@ def _frombuffer(data: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
 
 GLOBALS: dict[tuple[str, str], Callable[..., Any]] = {
     ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "Counter"): dict,  # of a schedule's milestones
     ("torch", "Size"): tuple,
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,

@@ -8,14 +8,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from maskrcnn_jax.weights.errors import WeightsError
+from maskrcnn_jax.weights.files import Arrays, read_weights
 
 TORCHVISION = "https://download.pytorch.org/models"
 DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2"
 CHUNK = 1 << 20  # bytes
 TIMEOUT = 60  # seconds without an answer
+BUSY = 429  # HTTP: too many requests
+LONGEST = 100  # characters of a name in the cache
 DIGEST = re.compile("(sha256|md5):[0-9a-f]+")
 
 Progress = Callable[[int, int | None], None]
@@ -66,7 +70,7 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
 
     Returns:
       The path itself, or a file in the cache: the folder that the environment variable MASKRCNN_CACHE names, or
-      ~/.cache/maskrcnn_jax. A file enters it whole and verified.
+      ~/.cache/maskrcnn_jax. A file enters it whole, and verified where there is a digest.
 
     Raises:
       WeightsError: neither; the server does not have it; it breaks off; or the file has another digest.
@@ -80,7 +84,8 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
     else:
         raise WeightsError(f"{source}: no such file; give a file of weights, a URL, or one of {', '.join(PUBLISHED)}")
     folder = Path(os.environ.get("MASKRCNN_CACHE") or Path.home() / ".cache" / "maskrcnn_jax")
-    file = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{url.rpartition('/')[2] or 'weights'}"
+    name = url.partition("?")[0].rpartition("/")[2][-LONGEST:] or "weights"
+    file = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
     if digest and not DIGEST.fullmatch(digest):
         raise WeightsError(f"{source}: {digest} is no digest; behind the # stands sha256: and its first hexadecimal digits, or all")
     if not file.is_file():
@@ -88,6 +93,22 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
     elif not has_digest(file, digest):
         raise WeightsError(f"{file}: is not what {url} should hold, {digest}; delete it, and it is downloaded anew")
     return file
+
+
+def read_source(source: str, progress: Progress = lambda done, total: None) -> tuple[Path, Arrays]:
+    """The file that `source` means, as in `locate`, and its arrays; what was downloaded and holds none is not kept.
+
+    Raises:
+      WeightsError: as `locate` and `read_weights` raise it.
+    """
+    path = locate(source, progress)
+    try:
+        return path, read_weights(path)
+    except WeightsError as error:
+        if path == Path(source):
+            raise
+        path.unlink()
+        raise WeightsError(f"{source}: what was downloaded cannot be read and is not kept: {error}") from error
 
 
 def has_digest(path: Path, digest: str) -> bool:
@@ -101,25 +122,31 @@ def has_digest(path: Path, digest: str) -> bool:
 
 def _download(url: str, digest: str, file: Path, progress: Progress) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response, part.open("wb") as out:
-            length = response.headers.get("Content-Length")
-            total = int(length) if length else None
-            done = 0
-            while chunk := response.read(CHUNK):
-                out.write(chunk)
-                done += len(chunk)
-                progress(done, total)
-        if total is not None and done != total:
-            raise WeightsError(f"{url}: broke off after {done} of {total} bytes; try again")
-        if not has_digest(part, digest):
-            raise WeightsError(f"{url}: what came is not the file with digest {digest}, and is not kept; try again, or get it elsewhere")
-        part.rename(file)
+        with TemporaryDirectory(dir=file.parent) as folder:
+            _fetch(url, digest, Path(folder) / file.name, progress).rename(file)
     except urllib.error.HTTPError as error:
         error.close()
-        raise WeightsError(f"{url}: the server answers {error.code} {error.reason}; correct the address") from error
-    except (OSError, http.client.HTTPException) as error:
+        remedy = "try again later" if error.code >= 500 or error.code == BUSY else "correct the address"
+        raise WeightsError(f"{url}: the server answers {error.code} {error.reason}; {remedy}") from error
+    except WeightsError:
+        raise
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise WeightsError(f"{url}: cannot be downloaded ({error}); download it by other means and give the file's path") from error
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def _fetch(url: str, digest: str, part: Path, progress: Progress) -> Path:
+    """Download to the file `part` and verify it."""
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, part.open("wb") as out:
+        length = response.headers.get("Content-Length")
+        total = int(length) if length else None
+        done = 0
+        while chunk := response.read(CHUNK):
+            out.write(chunk)
+            done += len(chunk)
+            progress(done, total)
+    if total is not None and done != total:
+        raise WeightsError(f"{url}: broke off after {done} of {total} bytes; try again")
+    if not has_digest(part, digest):
+        raise WeightsError(f"{url}: what came is not the file with digest {digest}, and is not kept; try again, or get it elsewhere")
+    return part

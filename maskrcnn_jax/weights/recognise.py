@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from flax.traverse_util import flatten_dict
@@ -15,6 +16,7 @@ from maskrcnn_jax.weights.detectors import todays_names
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import WRAPPERS, Arrays
 from maskrcnn_jax.weights.names import System, entry
+from maskrcnn_jax.weights.published import EPSILON_ZERO, has_digest
 
 TRUNKS: dict[System, str] = {"torchvision": "backbone.body.", "detectron2": "backbone.bottom_up."}
 PRESETS = {
@@ -36,7 +38,7 @@ class Origin(NamedTuple):
     config: ModelConfig
 
 
-def recognise(arrays: Arrays) -> Origin:
+def recognise(arrays: Arrays, file: Path | None = None) -> Origin:
     """The system that `arrays` come from and the model's config.
 
     What leaves no mark in the arrays (how images are resized, whether a bottleneck strides in its 1x1 or its 3x3 convolution,
@@ -44,12 +46,16 @@ def recognise(arrays: Arrays) -> Origin:
 
     Args:
       arrays: as `read_weights` gives them, of a whole detection model.
+      file: that they are from; tells the one whose norms have epsilon 0, see `EPSILON_ZERO`.
 
     Raises:
       WeightsError: they are no Mask R-CNN with a feature pyramid of torchvision or Detectron2.
     """
     if system := system_of(arrays):
-        return Origin(system, _config(system, arrays))
+        config = _config(system, arrays)
+        if file is not None and has_digest(file, EPSILON_ZERO):
+            config = replace(config, backbone=replace(config.backbone, norm_epsilon=0.0))
+        return Origin(system, config)
     bare = [WRAPPERS.sub("", name) for name in arrays]
     if any(name.startswith(("layer1.0.", "features.0.")) for name in bare):
         raise WeightsError("these are a classifier's weights, not a detector's; train with them: --train.weights FILE")
@@ -64,15 +70,20 @@ def system_of(arrays: Arrays) -> System | None:
     return next((system for system, trunk in TRUNKS.items() if any(name.startswith(trunk) for name in bare)), None)
 
 
-def differences(model: ModelConfig, arrays: Arrays) -> list[str]:
-    """What the system that `arrays` come from does otherwise with them at inference than `model`: a line a field of the config.
+def other_numerics(model: ModelConfig, arrays: Arrays, file: Path | None = None) -> list[str]:
+    """`differences` of `model` from the one that `arrays`, from `file`, come from.
 
-    It is what the arrays do not tell; a model that the system does not build by itself is one line, which says why.
+    A model that the other system does not build by itself is one line, which says why.
     """
     try:
-        here, there = (flatten_dict(to_dict(config), sep=".") for config in (model, recognise(arrays).config))
+        return differences(model, recognise(arrays, file).config)
     except WeightsError as error:
         return [str(error)]
+
+
+def differences(model: ModelConfig, other: ModelConfig) -> list[str]:
+    """What `other` does otherwise at inference than `model` with the same weights: a line a field of the config."""
+    here, there = (flatten_dict(to_dict(config), sep=".") for config in (model, other))
     return [
         f"model.{name} is {value} here, {there[name]} there"
         for name, value in here.items()
@@ -85,18 +96,21 @@ def _config(system: System, arrays: Arrays) -> ModelConfig:
     shapes = {name: array.shape for name, array in todays_names(system, arrays).items()}
 
     def shape(config: ModelConfig, *path: str) -> tuple[int, ...]:
-        """Shape there of the array at `path`, (module, layer, ..., leaf); empty where there is none."""
-        return shapes.get(entry(system, path, config).name, ())
+        """Shape there of the array at `path`, (module, layer, ..., leaf)."""
+        name = entry(system, path, config).name
+        if name not in shapes:
+            raise KeyError(f"{name} is missing")
+        return shapes[name]
 
     plain, deep = PRESETS[system]
-    config = deep if shape(plain, "fpn", "lateral2", "norm", "scale") else plain
+    config = deep if _has(shape, plain, "fpn", "lateral2", "norm", "scale") else plain
     trains_norms = any(name.startswith(TRUNKS[system]) and name.endswith("num_batches_tracked") for name in bare)
     try:
         config = replace(config, backbone=_backbone(partial(shape, config), config.backbone))
         config = _heads(system, shape, config)
     except (IndexError, KeyError, ValueError) as error:  # an array is missing that all have, or has a shape that none has
         raise WeightsError(
-            f"{system}'s names, but no Mask R-CNN with a feature pyramid as it builds them ({error}); "
+            f"{system}'s names, but no Mask R-CNN with a feature pyramid as it builds them ({error.args[0]}); "
             "maskrcnn_jax.weights.from_arrays takes a config of your own and lists what does not fit it"
         ) from error
     if trains_norms:
@@ -106,7 +120,7 @@ def _config(system: System, arrays: Arrays) -> ModelConfig:
 
 def _backbone(shape: Shape, config: BackboneConfig) -> BackboneConfig:
     blocks = tuple(_count(shape, "backbone", f"{stage}_{{}}", "conv1", "conv", "kernel") for stage in STAGES[1:])
-    bottlenecks = bool(shape("backbone", "res2_0", "conv3", "conv", "kernel"))
+    bottlenecks = _has(shape, "backbone", "res2_0", "conv3", "conv", "kernel")
     depths = [depth for depth, counts in BLOCKS.items() if counts == blocks and has_bottlenecks(depth) == bottlenecks]
     if not depths:
         raise ConfigError(f"a trunk of {blocks} blocks is no ResNet known here")
@@ -144,19 +158,26 @@ def _heads(system: System, shape: Shape, config: ModelConfig) -> ModelConfig:
         config,
         num_classes=classes,
         pool=replace(config.pool, box_size=math.isqrt(read // channels)),
-        box_head=replace(config.box_head, fcs=fcs, fc_width=width, class_agnostic=box_rows == 1 < rows),
+        box_head=replace(config.box_head, fcs=fcs, fc_width=width, class_agnostic=system == "detectron2" and box_rows == 1 < rows),
         mask_head=replace(
             config.mask_head,
             convs=mask_convs,
             channels=shape(config, "mask_head", "deconv", "kernel")[1],
-            class_agnostic=mask_rows == 1 < rows,
+            class_agnostic=system == "detectron2" and mask_rows == 1 < rows,
         ),
     )
 
 
+def _has(shape: Shape, *path: Any) -> bool:
+    try:
+        return bool(shape(*path))
+    except KeyError:
+        return False
+
+
 def _count(shape: Shape, *path: Any) -> int:
     """How many arrays 0, 1, ... there are; {} in the path is the number."""
-    return next(i for i in count() if not shape(*(part.format(i) if isinstance(part, str) else part for part in path)))
+    return next(i for i in count() if not _has(shape, *(part.format(i) if isinstance(part, str) else part for part in path)))
 
 
 def _detectron2_input(config: ModelConfig, arrays: Arrays) -> ModelConfig:

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -24,12 +25,9 @@ def write_weights(path: Path, arrays: Arrays) -> None:
       WeightsError: the file exists, or has another suffix.
       OSError: it cannot be written.
     """
-    if path.suffix not in (".pth", ".pt"):
-        raise WeightsError(f"{path}: weights are written as PyTorch's files; give a name that ends with .pth")
-    if path.exists():
-        raise WeightsError(f"{path}: exists already and would be overwritten; give another name")
-    part = path.with_name(f"{path.name}.part")
-    try:
+    require_new(path)
+    with TemporaryDirectory(dir=path.parent) as folder:
+        part = Path(folder) / path.name
         with zipfile.ZipFile(part, "w") as archive:
 
             def add(name: str, content: bytes) -> None:  # not deflated, which torch.load cannot read, and without today's date
@@ -41,8 +39,16 @@ def write_weights(path: Path, arrays: Arrays) -> None:
                 add(f"data/{i}", np.ascontiguousarray(array, "<f4").tobytes())
             add("version", b"3\n")
         part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def require_new(path: Path) -> None:
+    """Raise WeightsError where `write_weights` would not write: another suffix than .pth, an existing file, a missing folder."""
+    if path.suffix not in (".pth", ".pt"):
+        raise WeightsError(f"{path}: weights are written as PyTorch's files; give a name that ends with .pth")
+    if path.exists():
+        raise WeightsError(f"{path}: exists already and would be overwritten; give another name")
+    if not path.absolute().parent.is_dir():
+        raise WeightsError(f"{path}: its folder does not exist; make it first")
 
 
 def _pickle_of(shapes: dict[str, tuple[int, ...]]) -> bytes:

@@ -27,6 +27,7 @@ def test_train_writes_a_run_folder_with_the_changed_fields(trained):
     assert [json.loads(line)["step"] for line in (trained / "metrics.jsonl").read_text().splitlines()] == [1, 2, 2]
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_parameters_compile_memory_and_time_and_writes_nothing(tiny_config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     main(["train", str(tiny_config), "--dry-run"])
@@ -58,6 +59,7 @@ def test_eval_of_a_checkpoint(trained, tmp_path, capsys):
     assert {entry["category_id"] for entry in entries} <= {category.id for category in CATEGORIES}
 
 
+@pytest.mark.slow
 def test_eval_of_a_config_with_random_weights(tiny_config, tmp_path, monkeypatch, capsys):
     """Zero detections, for nothing scores over 1."""
     monkeypatch.chdir(tmp_path)
@@ -292,7 +294,7 @@ def test_what_was_found_before_the_command_is_stopped_is_written(images, tmp_pat
 
     monkeypatch.setattr("maskrcnn_jax.cli.predict.read_image", stopped)
     monkeypatch.setattr(inference, "CALLS_AT_ONCE", 1)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(SystemExit, match="130"):
         main(["predict", "run", *map(str, images), "--out", str(tmp_path / "found")])
     found = json.loads((tmp_path / "found" / "predictions.json").read_text())
     assert [image["file_name"] for image in found["images"]] == [str(images[0])]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from dataclasses import replace
 
 import jax
@@ -50,15 +51,19 @@ def fails(capsys, *arguments):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_there_and_back(system, tmp_path, capsys):
+def test_there_and_back(system, tmp_path, capsys, caplog):
     arrays, config = weights(tmp_path / "theirs.pth", system, 80)
     main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours")])
-    assert capsys.readouterr().out.startswith(f"{tmp_path / 'ours'}: a checkpoint of step 0")
+    assert (system == "torchvision") == ("--model.backbone.norm-epsilon 0" in caplog.text)
+    assert f"{tmp_path / 'ours'}: a checkpoint of 80 classes (person, bicycle, car," in capsys.readouterr().out
     stored = checkpoint.load(tmp_path / "ours")
     assert stored.config == ExperimentConfig(model=config)
     assert stored.categories == COCO_CATEGORIES
     main(["convert", str(tmp_path / "ours"), f"--to-{system}", str(tmp_path / "back.pth")])
-    assert capsys.readouterr().out == f"{tmp_path / 'back.pth'}: written for {system}\n"  # and nothing is done otherwise there
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path / 'ours'}: a checkpoint's Mask R-CNN, ResNet-18, norm frozen_bn, epsilon 1e-05",
+        f"{tmp_path / 'back.pth'}: written for {system}",  # and nothing is done otherwise there
+    ]
     back = read_weights(tmp_path / "back.pth")
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
@@ -81,7 +86,7 @@ def test_from_one_system_to_the_other_says_what_is_done_otherwise_there(tmp_path
     weights(tmp_path / "theirs.pth", "torchvision", 3)
     main(["convert", str(tmp_path / "theirs.pth"), "--to-detectron2", str(tmp_path / "d2.pth")])
     out = capsys.readouterr().out.splitlines()
-    assert out[1].startswith("detectron2 detects otherwise with these weights")
+    assert out[2].startswith("detectron2 detects otherwise with these weights")
     assert "  model.input.channel_order is rgb here, bgr there" in out
     assert read_weights(tmp_path / "d2.pth")["roi_heads.box_predictor.cls_score.weight"].shape == (4, 48)
 
@@ -94,7 +99,7 @@ def test_categories_of_a_coco_file(tmp_path, caplog):
     arguments = ["convert", str(tmp_path / "theirs.pth"), "--data.val-annotations", str(tmp_path / "data.json"), "--to"]
     main([*arguments, str(tmp_path / "ours")])
     assert checkpoint.load(tmp_path / "ours").categories == (Category(3, "nucleus"), Category(7, "cell"))
-    assert caplog.text == ""
+    assert "numbered" not in caplog.text
 
 
 def test_without_names_classes_are_numbered_and_it_is_said(tmp_path, caplog):
@@ -116,8 +121,8 @@ def test_torchvision_s_first_coco_weights_have_epsilon_0(tmp_path, monkeypatch):
     weights(tmp_path / "theirs.pth", "torchvision", 2)
     digest = hashlib.sha256((tmp_path / "theirs.pth").read_bytes()).hexdigest()
     assert convert.open_model(str(tmp_path / "theirs.pth"), print).config.model.backbone.norm_epsilon == 1e-5
-    assert published.PUBLISHED["torchvision/maskrcnn_resnet50_fpn"].digest == convert.EPSILON_ZERO == "sha256:bf2d0c1e"
-    monkeypatch.setattr(convert, "EPSILON_ZERO", f"sha256:{digest[:8]}")
+    assert published.PUBLISHED["torchvision/maskrcnn_resnet50_fpn"].digest == published.EPSILON_ZERO == "sha256:bf2d0c1e"
+    monkeypatch.setattr(sys.modules["maskrcnn_jax.weights.recognise"], "EPSILON_ZERO", f"sha256:{digest[:8]}")
     assert convert.open_model(str(tmp_path / "theirs.pth"), print).config.model.backbone.norm_epsilon == 0
 
 
@@ -147,9 +152,45 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.pth"]
 
 
-def test_nowhere_to_write_to_is_an_error(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nowhere to write to; give --to DIR, --to-torchvision FILE.pth"),
+        (["--to", "{}/new", "--to-torchvision", "{}/there.pth"], "there.pth: exists already and would be overwritten"),
+        (["--to-detectron2", "{}/gone/x.pth"], "gone/x.pth: its folder does not exist; make it first"),
+        (["--to-detectron2", "{}/x.pkl"], "x.pkl: weights are written as PyTorch's files"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_is_read(arguments, message, tmp_path, capsys):
+    (tmp_path / "there.pth").touch()
+    err = fails(capsys, "http://127.0.0.1:1/model.pth", *(argument.format(tmp_path) for argument in arguments))
+    assert message in err
+    assert [path.name for path in tmp_path.iterdir()] == ["there.pth"]
+
+
+def test_help_needs_no_weights(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["convert", "http://127.0.0.1:1/model.pth", "--help"])
+    assert end.value.code == 0
+    assert "--to-torchvision" in capsys.readouterr().out
+
+
+def test_files_beside_the_target_are_no_matter(tmp_path):
     weights(tmp_path / "theirs.pth", "torchvision", 2)
-    assert "nowhere to write to; give --to DIR, --to-torchvision FILE.pth" in fails(capsys, tmp_path / "theirs.pth")
+    (tmp_path / "ours.part").mkdir()
+    (tmp_path / "ours.part" / "mine.txt").touch()
+    main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours"), "--to-torchvision", str(tmp_path / "back.pth")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back.pth", "ours", "ours.part", "theirs.pth"]
+    assert [path.name for path in (tmp_path / "ours").iterdir()] == ["checkpoints"]
+
+
+def test_80_other_categories_are_not_coco_s(tmp_path, capsys):
+    weights(tmp_path / "theirs.pth", "torchvision", 90)
+    categories = [{"id": i, "name": f"widget {i}"} for i in range(1, 81)]
+    image = {"id": 1, "file_name": "a.png", "height": 8, "width": 8}
+    (tmp_path / "data.json").write_text(json.dumps({"images": [image], "annotations": [], "categories": categories}))
+    err = fails(capsys, tmp_path / "theirs.pth", "--data.val-annotations", tmp_path / "data.json", "--to", tmp_path / "ours")
+    assert "80 categories, but the weights have 90 classes" in err
 
 
 def test_arrays_that_do_not_fit_a_changed_config_are_all_listed(tmp_path, capsys):

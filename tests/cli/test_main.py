@@ -40,6 +40,11 @@ def raiser(error):
     return command
 
 
+def test_an_interruption_is_no_traceback(capsys, monkeypatch):
+    monkeypatch.setitem(COMMANDS, "train", raiser(KeyboardInterrupt()))
+    assert ends(["train"], capsys) == (130, "", "maskrcnn train: interrupted\n")
+
+
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_names_the_commands(flag, capsys):
     main([flag])

@@ -7,7 +7,7 @@ from pathlib import Path
 from maskrcnn_jax.config import presets
 from maskrcnn_jax.reports.golden import Golden
 from maskrcnn_jax.weights import from_arrays
-from tests.golden.rule import fill, picture
+from tests.golden.rule import fill
 
 FOLDER = Path(__file__).parent
 PRESETS = {
@@ -30,9 +30,6 @@ class Reference(Golden):
         """The state dict."""
         rule = self.about["rule"]
         return fill(self.about["state_dict"], rule["salt"], rule["gains"], rule["overrides"])
-
-    def image(self, i):
-        return picture(*self.about["image_rule"][i])
 
     def config(self, group):
         config = super().config(group)

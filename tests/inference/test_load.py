@@ -26,6 +26,7 @@ def test_model_config_and_categories_come_by_themselves(trained):
     np.testing.assert_array_equal(predictor.variables["params"]["box_head"]["classes"]["kernel"], stored["classes"]["kernel"])
 
 
+@pytest.mark.slow
 def test_padding_a_batch_changes_nothing(trained, images):
     alone = maskrcnn_jax.load(trained, batch_size=1)(images)
     for together in (maskrcnn_jax.load(trained, batch_size=3)(images), maskrcnn_jax.load(trained, batch_size=3)(images[:1])):

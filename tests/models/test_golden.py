@@ -26,7 +26,7 @@ TRAINING = [(name, group) for name in PRESETS for group in ("train/", "train_las
 
 
 def cases(networks_and_groups):
-    """Parameters of a fixture; what `make golden-short` leaves out is slow."""
+    """Parameters of a fixture; what `make short` leaves out is slow."""
     for case in networks_and_groups:
         yield pytest.param(case, marks=[] if case in IN_SHORT else pytest.mark.slow, id="-".join(case).strip("-/"))
 
@@ -187,6 +187,14 @@ def test_training_proposals_are_the_same_set(training):
     for i in (0, 1):
         expected = ref.arrays[f"train/img{i}/proposals/boxes"]
         assert strangers(expected, proposals.boxes[i][proposals.valid[i]]) <= SWAPPED * len(expected)
+
+
+def test_the_report_of_training_says_the_same(training):
+    ref, group, *step = training
+    rows = list(against_golden._training_differences(ref, group, against_golden.TrainingStep(*step)))
+    assert [row.stage for row in rows][-6:] == ["loss rpn_class", "loss rpn_box", "loss class", "loss box", "loss mask", "gradients"]
+    for row in rows:
+        assert row.largest <= (BOX_PX if "px" in row.stage else GRADIENT if row.stage == "gradients" else LOSS * row.scale), row.stage
 
 
 def test_anchor_labels(training):

@@ -53,6 +53,7 @@ def by_name_of_shapes(tree):
     return {"/".join(part.key for part in path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
+@pytest.mark.slow
 def test_class_agnostic_and_group_norm_and_bgr_fit_together():
     config = with_(
         CONFIG,
@@ -73,6 +74,7 @@ def test_class_agnostic_and_group_norm_and_bgr_fit_together():
     assert detections.masks.shape == (2, 5, 28, 28)
 
 
+@pytest.mark.slow
 def test_losses_are_finite_and_every_module_learns(both):
     assert both.values.keys() == LOSSES
     assert all(np.isfinite(value) and value > 0 for value in both.values.values())
@@ -146,6 +148,7 @@ def test_permuting_the_batch_changes_no_loss_and_no_gradient(walk, both):
         np.testing.assert_allclose(swapped.gradients[name], gradient, atol=1e-4 * np.abs(gradient).max(), err_msg=name)
 
 
+@pytest.mark.slow
 def test_each_image_has_a_key_of_its_own(variables):
     """The same image twice: other anchors and RoIs are sampled; the same key samples the same."""
     config = with_(CONFIG, assign={"rpn_samples": 32, "roi_samples": 6})

@@ -26,6 +26,7 @@ def training():
 
 
 @pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.slow
 def test_roi_align_and_its_gradient(single, aligned):
     """Two images side by side as two levels of the same stride; sampling ratio 2, stride 4."""
     features = [jnp.asarray(image.transpose(1, 2, 0)) for image in single["roi_align/features"]]
@@ -129,6 +130,7 @@ def test_anchors(training):
 
 
 @pytest.mark.parametrize("image", ["img0", "img1"])
+@pytest.mark.slow
 def test_matching_and_sampling_of_anchors(training, image):
     """The goldens' random permutation is 'the first k in index order' (train) or 'the last k' (train_last)."""
     anchors = _anchors(training["train/input/shape"], training["train/anchors/count_per_level"])
@@ -147,6 +149,7 @@ def test_matching_and_sampling_of_anchors(training, image):
 
 
 @pytest.mark.parametrize(("order", "image"), [("train", "img0"), ("train", "img1"), ("train_last", "img0"), ("train_last", "img1")])
+@pytest.mark.slow
 def test_matching_and_sampling_of_rois(training, order, image):
     """Proposals with the ground truth appended; torchvision lists the samples in ascending order."""
     gt = jnp.asarray(training[f"train/{image}/gt_boxes_resized"])

@@ -203,6 +203,7 @@ def test_garbage_rois_change_no_other_target_and_stay_finite(rng):
     assert bool(jnp.all((found >= 0) & (found <= 1)))
 
 
+@pytest.mark.slow
 def test_targets_transforms_agree(rng):
     masks = (blobs(rng, 6, 8, 10) * 255).reshape(2, 3, 8, 10)
     gt = rng.integers(0, 3, (2, len(ROIS))).astype(np.int32)

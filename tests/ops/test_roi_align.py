@@ -111,6 +111,7 @@ def test_garbage_in_padding_changes_no_value_and_no_gradient(pyramid):
     assert bool(jnp.all(jnp.isfinite(align(pyramid, garbage, levels))))
 
 
+@pytest.mark.slow
 def test_transforms_agree(pyramid, rng):
     batch = [np.stack([p, p[::-1]]) for p in map(np.asarray, pyramid)]
     boxes, levels = np.stack([ROIS, ROIS + 1]), rng.integers(0, 3, (2, len(ROIS))).astype(np.int32)

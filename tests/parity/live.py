@@ -7,7 +7,8 @@ import numpy as np
 
 from maskrcnn_jax.config import presets
 from maskrcnn_jax.data import canvas_for, resized_size
-from tests.golden.rule import fill, picture
+from maskrcnn_jax.reports.golden import picture
+from tests.golden.rule import fill
 from tests.parity.calibrate import calibrate
 
 # Few RoIs: torchvision's RoIAlign in Python takes two seconds for a hundred, or for 25 of the mask head's.

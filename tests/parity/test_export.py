@@ -10,11 +10,11 @@ import pytest
 from maskrcnn_jax import checkpoint, convert, models
 from maskrcnn_jax.config import load_experiment
 from maskrcnn_jax.data import canvas_for, open_source, resize_image, resized_size
+from maskrcnn_jax.reports.golden import picture
 from maskrcnn_jax.structs import Category
 from maskrcnn_jax.weights import from_arrays
 from tests.golden.bounds import BOX_PX, MASK, SCORE
 from tests.golden.matching import one_to_one
-from tests.golden.rule import picture
 from tests.parity import exported, live
 from tests.quick import quick_jit
 

@@ -229,7 +229,7 @@ def compiled_step(variant):
         return drawn, stages.assign_rois(proposals, instances, priority, config.assign)
 
     def step(variables, batch, samples, proposals, rois):
-        features, _ = mask_rcnn._features(variables, batch.image, batch.sizes, config, mesh, training=True)
+        features, _ = mask_rcnn.compute_features(variables, batch.image, batch.sizes, config, mesh, training=True)
         walk = mask_rcnn.supervise(variables, batch, features, samples, proposals, rois, config, mesh)
         losses = {name: ops.ratio_value(ratio) for name, ratio in walk.losses.items()}
         return sum(losses.values()), losses

@@ -52,7 +52,7 @@ def test_stages_of_other_shapes_say_so_and_the_others_are_compared(stored):
     rows = by_stage(compare._differences(walk._replace(trace=walk.trace._replace(features=smaller)), walk))
     b, h, w, c = features.pyramid[0].shape
     assert rows["P2"].note == f"shapes {(b, h - 1, w, c)} and {(b, h, w, c)}"
-    assert np.isnan(rows["P2"].largest)
+    assert rows["P2"].largest is None
     assert rows["C5"].largest == rows["scores"].largest == 0
 
 
@@ -75,6 +75,10 @@ def test_numbers_by_hand():
     assert of_arrays("x", np.zeros(0), np.zeros(0)).note == "none to compare"
     row = of_gradients({"a": np.array([3.0, 4]), "b": np.zeros(2)}, {"a": np.array([3.0, 3]), "b": np.array([0.0, 2])})
     assert (row.largest, row.note) == (1.0, "L2, of its own norm: b")
+    row = of_gradients({"a": np.zeros(2), "b": np.array([np.nan, 0])}, {"a": np.ones(2), "b": np.ones(2)})
+    assert np.isnan(row.largest)  # not hidden behind a number
+    assert row.note.endswith(": b")
+    assert np.isnan(of_arrays("x", np.array([np.nan, 1.0]), np.ones(2)).largest)
     assert of_gradients({"a": np.zeros(2)}, {"a": np.zeros(3)}).note == "no parameter of the same name and shape"
     assert of_pasted([], []).note == "none to compare"
 

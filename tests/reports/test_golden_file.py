@@ -10,6 +10,7 @@ from maskrcnn_jax import models
 from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.config import presets
 from maskrcnn_jax.reports import Golden, GoldenError, compare_golden
+from maskrcnn_jax.weights import write_weights
 from tests.golden.reference import FOLDER, PRESETS, reference
 
 
@@ -29,11 +30,15 @@ def test_epsilon_0_has_its_own_group():
     assert Golden(FOLDER / "tv_maskrcnn_resnet50_fpn.npz", config).groups() == ["eps0/"]
 
 
-@pytest.mark.parametrize("missing", ["both", "json"])
+@pytest.mark.parametrize("missing", ["both", "json", "half", "classes"])
 def test_what_is_no_golden_file_is_an_error_that_names_it(missing, tmp_path, trained, capsys):
     file = tmp_path / "other.npz"
-    if missing == "json":
-        np.savez(file, x=np.zeros(3))
+    if missing != "both":
+        np.savez(file, x=np.zeros(300))
+    if missing == "half":
+        file.write_bytes(file.read_bytes()[:500])
+    if missing in ("half", "classes"):
+        file.with_suffix(".json").write_text('{"settings": {"framework": "torchvision 0.28.0"}, "state_dict": {}}')
     with pytest.raises(SystemExit) as end:
         main(["compare", str(trained), str(file)])
     assert end.value.code == 1
@@ -50,3 +55,32 @@ def test_a_golden_file_of_another_model_is_an_error_that_lists_what_differs():
         compare_golden(golden, "", jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes))
     assert "tv_maskrcnn_resnet50_fpn.npz: is of another model than the checkpoint" in str(error.value)
     assert "cls_score.bias is (4,); the model has (91,)" in str(error.value)
+
+
+def test_a_golden_file_of_other_weights_is_an_error_that_says_so():
+    golden = reference("tv_maskrcnn_resnet50_fpn")
+    variables = jax.tree.map(np.copy, golden.variables(""))
+    variables["params"]["rpn_head"]["objectness"]["bias"][0] += 1
+    with pytest.raises(GoldenError) as error:
+        compare_golden(golden, "", variables)
+    assert "its outputs are of other weights than the checkpoint's (1 of 307 arrays differ: rpn.head.cls_logits.bias)" in str(error.value)
+
+
+def test_a_checkpoint_whose_epsilon_the_file_has_not_is_an_error(trained, capsys, monkeypatch):
+    monkeypatch.setattr(Golden, "groups", lambda self: [])
+    with pytest.raises(SystemExit):
+        main(["compare", str(trained), str(FOLDER / "tv_maskrcnn_resnet50_fpn.npz")])
+    assert "has no outputs with epsilon 0 in the norms" in capsys.readouterr().err
+
+
+@pytest.mark.golden
+@pytest.mark.slow
+def test_the_command_with_the_weights_of_the_file(tmp_path, capsys, monkeypatch):
+    golden = reference("tv_maskrcnn_resnet50_fpn")
+    monkeypatch.setattr(Golden, "groups", lambda self: [""])
+    write_weights(tmp_path / "weights.pth", golden.weights)
+    main(["convert", str(tmp_path / "weights.pth"), "--to", str(tmp_path / "run")])
+    main(["compare", str(tmp_path / "run"), str(golden.path)])
+    out = capsys.readouterr().out
+    assert "group (none)" in out
+    assert "0 of 36 and 0 of 36" in out

@@ -111,6 +111,7 @@ def test_without_proposals_there_is_nothing(scene):
     assert not any(np.asarray(x).any() for x in (found.boxes, found.scores, found.labels, found.valid, found.cut))
 
 
+@pytest.mark.slow
 def test_jit_equals_eager(scene):
     logits, deltas, rows, valid = (jnp.asarray(x) for x in scene)
     eager = detect(logits, deltas, Proposals(rows, jnp.zeros(40), valid), jnp.asarray(SIZE), CONFIG)

@@ -8,9 +8,12 @@ from flax.traverse_util import flatten_dict
 from maskrcnn_jax import checkpoint, models
 from maskrcnn_jax.checkpoint import CheckpointError
 from maskrcnn_jax.config import TrainConfig, presets
+from maskrcnn_jax.data.shapes import CATEGORIES
+from maskrcnn_jax.nn import build_trunk
 from maskrcnn_jax.training import check_variables, initial_variables
 from maskrcnn_jax.weights import WeightsError, from_arrays, to_arrays, write_weights
 from tests import tiny
+from tests.quick import quick_jit
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,32 @@ def test_a_checkpoint_is_taken_over(model, trained):
     assert_same(flat(found), flat(checkpoint.load(trained).variables))
     # Also where a collection is empty, as are the statistics of a model with group norm.
     assert jax.tree.structure(found) == jax.tree.structure(jax.eval_shape(model.init, jax.random.key(0)))
+
+
+def test_other_numerics_of_a_checkpoint_are_told(trained, caplog):
+    config = replace(tiny.MODEL, input=replace(tiny.MODEL.input, channel_order="bgr"))
+    initial_variables(models.build(config), TrainConfig(weights=str(trained)))
+    assert caplog.messages == [
+        f"{trained}: these weights were trained with other values:\n  model.input.channel_order is bgr here, rgb there"
+    ]
+
+
+@pytest.mark.parametrize(("before", "after"), [("batch_norm", "frozen_bn"), ("frozen_bn", "batch_norm")])
+def test_norms_that_were_trained_can_be_frozen_and_the_other_way_round(before, after, tmp_path):
+    configs = [replace(tiny.MODEL, backbone=replace(tiny.MODEL.backbone, norm=norm)) for norm in (before, after)]
+    shapes = jax.eval_shape(models.build(configs[0]).init, jax.random.key(0))
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes)
+    writer = checkpoint.CheckpointWriter(tmp_path / "run", tiny.experiment(model=configs[0]), CATEGORIES)
+    writer.save(1, variables, None, None)
+    writer.close()
+    found = initial_variables(models.build(configs[1]), TrainConfig(weights=str(tmp_path / "run")))
+    images = jax.numpy.asarray(rng.integers(0, 255, (1, 64, 64, 3)).astype(np.uint8))
+    levels = []
+    for config, values in zip(configs, (variables, found), strict=True):
+        own = {name: jax.tree.map(jax.numpy.asarray, modules["backbone"]) for name, modules in values.items() if "backbone" in modules}
+        levels.append(quick_jit(build_trunk(config.backbone).apply)(own, images / 255)[-1])
+    np.testing.assert_array_equal(*levels)
 
 
 def test_another_class_count_is_an_error_that_names_the_way_out(other_model, trained):
@@ -108,7 +137,7 @@ def test_a_detector_of_other_classes_and_numerics(detector, caplog):
     afresh = {name for name in found if "/".join(name.split("/")[1:3]) in ("box_head/classes", "box_head/deltas", "mask_head/masks")}
     assert_same({name: found[name] for name in found.keys() - afresh}, {name: expected[name] for name in expected.keys() - afresh})
     assert found["params/box_head/classes/kernel"].shape == (48, 6)
-    fault = f"{file}: these weights were trained with other values, as maskrcnn convert keeps them:"
+    fault = f"{file}: these weights were trained with other values:"
     assert caplog.messages == [f"{fault}\n  model.pool.sampling is fixed here, adaptive there"]
 
 

@@ -191,6 +191,15 @@ def test_a_category_that_the_model_has_not_is_an_error_that_names_it():
     assert "Renamed: 1 of 2 categories (blue) are not among the model's 2 (red, yellow); measure the model on data of" in str(error.value)
 
 
+def test_categories_of_one_name_are_told_apart_by_their_order():
+    source, model = Renamed(3, "bow", "bow"), tiny.stand_in(MODEL)
+    predictor = Predictor(model, model.init(jax.random.key(0)), source.categories, batch_size=2)
+    assert [entry["category_id"] for entry in validate(predictor, source, CONFIG).detections] == [30, 20, 30]
+    with pytest.raises(DataError) as error:
+        validate(predictor, Reds(3, "bow"), CONFIG)
+    assert "Reds: several categories are called bow, and the model has them in another order or number" in str(error.value)
+
+
 def test_losses_need_the_same_labels():
     config = replace(CONFIG, eval=EvalConfig(batch_size=2, losses=True))
     with pytest.raises(DataError) as error:

@@ -35,9 +35,8 @@ def arrays_of(system, config):
     return to_arrays(system, variables, config)
 
 
-@pytest.mark.parametrize("agnostic", [False, True])
+@pytest.mark.parametrize(("system", "agnostic"), [("torchvision", False), ("detectron2", False), ("detectron2", True)])
 @pytest.mark.parametrize("presets_of", [SYSTEMS, DEEP])
-@pytest.mark.parametrize("system", SYSTEMS)
 def test_there_and_back(system, presets_of, agnostic):
     config = small(presets_of[system], class_agnostic=agnostic)
     arrays = arrays_of(system, config)
@@ -46,6 +45,14 @@ def test_there_and_back(system, presets_of, agnostic):
     for name, array in arrays.items():
         assert back[name].dtype == np.float32
         np.testing.assert_array_equal(back[name], array)
+
+
+@pytest.mark.parametrize("part", ["box_head", "mask_head"])
+def test_torchvision_has_no_class_agnostic_heads(part):
+    config = small(presets.torchvision_v1)
+    config = replace(config, **{part: replace(getattr(config, part), class_agnostic=True)})
+    with pytest.raises(WeightsError, match="must not be class_agnostic"):
+        arrays_of("torchvision", config)
 
 
 def test_layouts_and_classes_by_hand():
@@ -94,6 +101,15 @@ def test_half_precision_becomes_float32(dtype):
         assert leaf.dtype == np.float32
     bias = from_arrays("torchvision", arrays, config)["params"]["box_head"]["fc1"]["bias"]
     np.testing.assert_array_equal(bias, arrays["roi_heads.box_head.fc7.bias"].astype(np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_an_error_that_names_their_array(value):
+    config = small(presets.torchvision_v1)
+    arrays = arrays_of("torchvision", config)
+    arrays["rpn.head.cls_logits.bias"][1] = value
+    with pytest.raises(WeightsError, match=r"not all numbers are finite in rpn\.head\.cls_logits\.bias; give"):
+        from_arrays("torchvision", arrays, config)
 
 
 def test_all_that_does_not_fit_is_in_one_error():

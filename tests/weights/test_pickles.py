@@ -1,8 +1,10 @@
 """Files of weights: every serialisation, without running what they name."""
 
+import argparse
 import json
 import pickle
 import zipfile
+from collections import Counter
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,6 +52,13 @@ def test_views_of_one_storage(tmp_path, write):
 def test_the_weights_of_a_training_scripts_file(tmp_path, key):
     tree = {key: state_dict(w=FLOATS), "optimizer": {"lr": 0.1}, "epoch": 3}
     assert_equal(read_weights(as_zip(tmp_path / "weights", tree)), {"w": FLOATS})
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_settings_and_schedules_beside_the_weights_are_passed_over(tmp_path, write):
+    """As torchvision's own training script saves them."""
+    tree = {"model": state_dict(w=FLOATS), "args": argparse.Namespace(lr=0.1, data="x"), "lr_scheduler": {"milestones": Counter([3, 4])}}
+    assert_equal(read_weights(write(tmp_path / "weights", tree)), {"w": FLOATS})
 
 
 @pytest.mark.parametrize("numpy_core", [b"numpy.core", b"numpy._core"])

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from maskrcnn_jax.weights import PUBLISHED, WeightsError, locate
+from maskrcnn_jax.weights import PUBLISHED, WeightsError, locate, read_source
 from maskrcnn_jax.weights.published import DIGEST, Published
 
 CONTENT = b"weights" * 250_000  # two chunks
@@ -18,7 +18,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.asked.append(self.path)
-        if self.path not in ("/model.pth", "/half.pth", "/stream.pth"):
+        if self.path == "/busy.pth":
+            self.send_error(503)
+            return
+        if self.path.partition("?")[0] not in ("/model.pth", "/half.pth", "/stream.pth"):
             self.send_error(404)
             return
         self.send_response(200)
@@ -91,6 +94,7 @@ def test_a_length_that_the_server_does_not_tell(server):
     ("address", "message"),
     [
         ("/gone.pth", "the server answers 404 Not Found; correct the address"),
+        ("/busy.pth", "the server answers 503 Service Unavailable; try again later"),
         ("/half.pth", f"broke off after {len(CONTENT) // 2} of {len(CONTENT)} bytes; try again"),
         ("/model.pth#sha256:0123abcd", "what came is not the file with digest sha256:0123abcd, and is not kept"),
         ("/model.pth#sha256:zz", "#sha256:zz: sha256:zz is no digest"),
@@ -103,6 +107,28 @@ def test_what_goes_wrong_leaves_nothing(server, cache, address, message):
     assert message in str(error.value)
     assert server.url in str(error.value)
     assert not cache.exists() or list(cache.iterdir()) == []
+
+
+def test_a_long_query_is_no_part_of_the_cached_name(server, cache):
+    assert locate(f"{server.url}/model.pth?signature={'s' * 300}").name.endswith("-model.pth")
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("url", ["http://[bad/x.pth", "://x.pth"])
+def test_what_is_no_url_is_an_error(url):
+    with pytest.raises(WeightsError, match="cannot be downloaded"):
+        locate(url)
+
+
+def test_what_was_downloaded_and_is_no_file_of_weights_is_not_kept(server, cache, tmp_path):
+    with pytest.raises(WeightsError) as error:
+        read_source(f"{server.url}/model.pth")
+    assert str(error.value).startswith(f"{server.url}/model.pth: what was downloaded cannot be read and is not kept: ")
+    assert list(cache.iterdir()) == []
+    (tmp_path / "mine.pth").write_bytes(CONTENT)
+    with pytest.raises(WeightsError):
+        read_source(str(tmp_path / "mine.pth"))
+    assert (tmp_path / "mine.pth").exists()
 
 
 def test_no_connection_is_an_error_that_says_what_to_do(cache):

@@ -8,7 +8,7 @@ import pytest
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import presets
-from maskrcnn_jax.weights import WeightsError, differences, recognise, system_of, to_arrays
+from maskrcnn_jax.weights import WeightsError, other_numerics, recognise, system_of, to_arrays
 from tests.golden.reference import PRESETS, Reference
 
 THIN = {"backbone": {"depth": 18, "width": 16, "stride_on": "3x3"}}  # few arrays to trace
@@ -94,6 +94,13 @@ def test_a_detector_without_masks_is_an_error():
         recognise(arrays)
 
 
+def test_a_missing_array_is_named():
+    arrays = arrays_of("torchvision", changed(presets.torchvision_v1(), **THIN))
+    del arrays["rpn.head.cls_logits.weight"]
+    with pytest.raises(WeightsError, match=r"as it builds them \(rpn\.head\.cls_logits\.weight is missing\)"):
+        recognise(arrays)
+
+
 def test_more_anchors_a_cell_are_an_error_that_names_the_way():
     config = changed(presets.detectron2(), anchors={"ratios": (0.5, 1.0, 2.0, 4.0)}, **THIN)
     with pytest.raises(WeightsError) as error:
@@ -110,13 +117,13 @@ def test_system():
 
 def test_differences_are_what_the_weights_do_not_tell_and_inference_reads():
     config = changed(presets.torchvision_v1(3), **THIN)
-    assert differences(config, arrays_of("torchvision", config)) == []
+    assert other_numerics(config, arrays_of("torchvision", config)) == []
     ours = changed(config, pool={"aligned": True}, assign={"roi_samples": 32}, loss={"rpn_box_beta": 0.0}, detect={"max_detections": 7})
     ours = changed(ours, backbone={"norm": "batch_norm", "frozen_stages": 5})
-    assert differences(ours, arrays_of("torchvision", ours)) == [
+    assert other_numerics(ours, arrays_of("torchvision", ours)) == [
         "model.pool.aligned is True here, False there",
         "model.detect.max_detections is 7 here, 100 there",
     ]
     more = changed(config, anchors={"ratios": (1.0,)})
-    (line,) = differences(more, arrays_of("torchvision", more))
+    (line,) = other_numerics(more, arrays_of("torchvision", more))
     assert "1 anchors a cell" in line
