@@ -75,12 +75,6 @@ def open_model(source: str, progress: Progress) -> Found:
         system, model = recognise(arrays, path)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    if system == "torchvision" and model.backbone.norm == "frozen_bn" and model.backbone.norm_epsilon:
-        logger.warning(
-            "frozen norms do not tell their epsilon; taken is %g. Weights that began as torchvision's COCO_V1 of maskrcnn_resnet50_fpn "
-            "have 0: --model.backbone.norm-epsilon 0",
-            model.backbone.norm_epsilon,
-        )
     return Found(source, ExperimentConfig(model=model), Foreign(system, arrays))
 
 
@@ -98,6 +92,13 @@ def model_of(found: Found, config: ExperimentConfig) -> Converted:
         variables = from_arrays(found.held.system, found.held.arrays, config.model)
     except WeightsError as error:
         raise WeightsError(f"{found.source}: {error}") from error
+    backbone = config.model.backbone
+    if found.held.system == "torchvision" and backbone.norm == "frozen_bn" and backbone.norm_epsilon:
+        logger.warning(
+            "frozen norms do not tell their epsilon; taken is %g. Weights that began as torchvision's COCO_V1 of maskrcnn_resnet50_fpn "
+            "have 0: --model.backbone.norm-epsilon 0",
+            backbone.norm_epsilon,
+        )
     return Converted(config, variables, categories_of(config))
 
 

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     model = convert.model_of(found, experiment_of(command))
     backbone = model.config.model.backbone
     whose = f"{found.held.system}'s" if isinstance(found.held, convert.Foreign) else "a checkpoint's"
-    print(f"{source}: {whose} Mask R-CNN, ResNet-{backbone.depth}, norm {backbone.norm}, epsilon {backbone.norm_epsilon:g}")
+    print(f"{source}: {whose} Mask R-CNN, {backbone.kind} {backbone.depth}, norm {backbone.norm}, epsilon {backbone.norm_epsilon:g}")
     if command.to:
         convert.write(command.to, model)
         names = first_few([category.name for category in model.categories])

@@ -61,7 +61,7 @@ def test_there_and_back(system, tmp_path, capsys, caplog):
     assert stored.categories == COCO_CATEGORIES
     main(["convert", str(tmp_path / "ours"), f"--to-{system}", str(tmp_path / "back.pth")])
     assert capsys.readouterr().out.splitlines() == [
-        f"{tmp_path / 'ours'}: a checkpoint's Mask R-CNN, ResNet-18, norm frozen_bn, epsilon 1e-05",
+        f"{tmp_path / 'ours'}: a checkpoint's Mask R-CNN, resnet 18, norm frozen_bn, epsilon 1e-05",
         f"{tmp_path / 'back.pth'}: written for {system}",  # and nothing is done otherwise there
     ]
     back = read_weights(tmp_path / "back.pth")
