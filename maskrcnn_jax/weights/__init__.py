@@ -1,6 +1,6 @@
 """Weights of other systems: arrays <-> variables, their files, and where they are published."""
 
-from maskrcnn_jax.weights.classifiers import backbone_from_classifier
+from maskrcnn_jax.weights.classifiers import backbone_from_classifier, backbone_to_classifier
 from maskrcnn_jax.weights.detectors import CLASS_LAYERS, from_arrays, to_arrays
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, read_weights
@@ -18,6 +18,7 @@ __all__ = [
     "System",
     "WeightsError",
     "backbone_from_classifier",
+    "backbone_to_classifier",
     "differences",
     "from_arrays",
     "locate",

@@ -1,4 +1,4 @@
-"""Trunks of classifiers, as torchvision and timm save them."""
+"""Trunks of classifiers, as torchvision and timm save them, both ways."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, weights_only
-from maskrcnn_jax.weights.layouts import Entry, their_shape, to_ours
+from maskrcnn_jax.weights.layouts import Entry, their_shape, to_ours, to_theirs
 from maskrcnn_jax.weights.names import resnet_name, vgg_name
 
 UNUSED = ("fc", "classifier.0", "classifier.3", "classifier.6", "pre_logits.fc1", "pre_logits.fc2", "head.fc")  # layers after the trunk
@@ -28,17 +28,12 @@ def backbone_from_classifier(arrays: Arrays, variables: Variables) -> Variables:
     Raises:
       WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list; or the model has group norms.
     """
-    wanted = {
-        (collection, *path): leaf
-        for collection in variables
-        for path, leaf in flatten_dict(variables[collection].get("backbone", {})).items()
-    }
+    wanted, entries = _entries(variables)
     normed = any("norm" in path for path in wanted)
     if normed and not any(path[-1] == "mean" for path in wanted):
         raise WeightsError(
             "model.backbone.norm is group_norm, whose groups are others than those of classifiers; set it to frozen_bn or batch_norm"
         )
-    entries = {path: Entry(_name(path[1:], normed), "conv" if path[-1] == "kernel" else "vector") for path in wanted}
     used = {name: array for name, array in weights_only(arrays).items() if name.rpartition(".")[0] not in UNUSED}
     used = _fold_biases(used) if normed else used
     names = {entry.name: their_shape(wanted[path].shape, entry) for path, entry in entries.items()}
@@ -51,6 +46,29 @@ def backbone_from_classifier(arrays: Arrays, variables: Variables) -> Variables:
     found = {path: to_ours(used[entry.name], entry, len(wanted[path].shape)) for path, entry in entries.items()}
     loaded: dict[str, Any] = unflatten_dict({(path[0], "backbone", *path[1:]): value for path, value in found.items()})
     return {collection: {**modules, **loaded.get(collection, {})} for collection, modules in variables.items()}
+
+
+def backbone_to_classifier(variables: Variables) -> Arrays:
+    """The backbone's arrays by torchvision's names and in its layouts, to start a classifier's trunk from; it has no `fc`.
+
+    A VGG's convolutions before norms have no bias here, hence none in the arrays; torchvision's layers take zeros for them.
+
+    Args:
+      variables: of a model with batch norms, or a VGG without norms.
+    """
+    leaves, entries = _entries(variables)
+    return {entry.name: np.ascontiguousarray(to_theirs(np.asarray(leaves[path]), entry)) for path, entry in entries.items()}
+
+
+def _entries(variables: Variables) -> tuple[dict[tuple[str, ...], Any], dict[tuple[str, ...], Entry]]:
+    """The backbone's leaves by (collection, layer, ..., leaf), and where a classifier has them."""
+    leaves = {
+        (collection, *path): leaf
+        for collection in variables
+        for path, leaf in flatten_dict(variables[collection].get("backbone", {})).items()
+    }
+    normed = any("norm" in path for path in leaves)
+    return leaves, {path: Entry(_name(path[1:], normed), "conv" if path[-1] == "kernel" else "vector") for path in leaves}
 
 
 def _name(path: tuple[str, ...], normed: bool) -> str:

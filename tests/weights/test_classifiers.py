@@ -6,7 +6,7 @@ from flax.traverse_util import flatten_dict
 from maskrcnn_jax import models
 from maskrcnn_jax.config import BackboneConfig, ModelConfig
 from maskrcnn_jax.nn.resnet import ResNet
-from maskrcnn_jax.weights import WeightsError, backbone_from_classifier, read_weights
+from maskrcnn_jax.weights import WeightsError, backbone_from_classifier, backbone_to_classifier, read_weights
 from maskrcnn_jax.weights.names import resnet_name
 from tests.quick import quick_jit
 
@@ -183,6 +183,28 @@ def test_a_vgg_of_another_norm_or_with_another_bias_is_in_the_list(rng):
     with pytest.raises(WeightsError) as error:
         backbone_from_classifier(arrays, vgg("frozen_bn"))
     assert str(error.value).split("\n  ")[1:] == ["unexpected features.3.bias", "unexpected classifier.1.weight"]
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        {"depth": 18, "width": 16},
+        {"depth": 50, "width": 16, "groups": 4, "width_per_group": 16, "norm": "batch_norm"},
+        {"kind": "vgg", "depth": 16, "width": 16, "norm": "none"},
+        {"kind": "vgg", "depth": 16, "width": 16},
+    ],
+)
+def test_there_and_back(backbone, rng):
+    shapes = jax.eval_shape(models.build(ModelConfig(backbone=BackboneConfig(**backbone))).init, jax.random.key(0))
+    variables = jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), shapes)
+    arrays = backbone_to_classifier(variables)
+    back = backbone_from_classifier(arrays, shapes)
+    for collection, modules in variables.items():
+        if "backbone" in modules:
+            assert jax.tree.all(jax.tree.map(np.array_equal, back[collection]["backbone"], modules["backbone"]))
+    again = backbone_to_classifier(back)
+    assert again.keys() == arrays.keys()
+    assert all(np.array_equal(again[name], array) for name, array in arrays.items())
 
 
 def test_a_group_norm_is_an_error_that_says_what_to_set():
