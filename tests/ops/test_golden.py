@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax import ops
-from tests.golden.reference import nearest
+from maskrcnn_jax.reports.golden import nearest
 from tests.ops.checks import assert_close
 
 GOLDEN = Path(__file__).parent.parent / "golden"
