@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast golden short lint format parity numerics mutants bench-nuclei bench-overfit clean
+.PHONY: demo test test-fast test-python coverage golden short lint format parity numerics mutants bench-nuclei bench-overfit clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -21,8 +21,15 @@ test: $(VENV)/.test  ## every test that needs no PyTorch, but for `golden`
 	$(PYTEST) $(EACH_CORE) -m "not parity and not golden"
 	@echo "What compares with PyTorch and torchvision did not run (make parity), nor what compares with stored outputs (make golden)."
 
-test-fast: $(VENV)/.test  ## the same without the slow ones, and how much of ops, stages and models they cover
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow" \
+test-fast: $(VENV)/.test  ## the same without the slow ones
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow"
+
+# What is pure numerics has one Python as it has another; the rest is what a version of Python can break.
+test-python: $(VENV)/.test  ## the fast ones but for ops, stages and modules, for another Python
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow" --ignore tests/ops --ignore tests/stages --ignore tests/nn
+
+coverage: $(VENV)/.test  ## lines of ops, stages and models that their tests run
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden" tests/ops tests/stages tests/nn tests/models \
 	  --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
 
 lint: $(VENV)/.dev

@@ -70,6 +70,7 @@ def test_there_and_back(system, tmp_path, capsys, caplog):
         np.testing.assert_array_equal(back[name], array)
 
 
+@pytest.mark.slow
 def test_a_converted_model_is_one_like_any_other(tmp_path):
     weights(tmp_path / "theirs.pth", "torchvision", 90)
     main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours"), "--model.input.min-side", "64"])

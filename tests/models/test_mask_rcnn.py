@@ -83,6 +83,7 @@ def test_losses_are_finite_and_every_module_learns(both):
     assert all(np.isfinite(gradient).all() for gradient in both.gradients.values())
 
 
+@pytest.mark.slow
 def test_losses_are_a_part_of_the_trace(model, variables, both):
     """`losses` on its own mesh of one device, with nothing else read."""
     losses, batch_stats = quick_jit(model.losses)(variables, batch_of([FULL, SMALL]), jax.random.key(0))
@@ -90,6 +91,7 @@ def test_losses_are_a_part_of_the_trace(model, variables, both):
     assert_equal_trees(batch_stats, variables["batch_stats"])
 
 
+@pytest.mark.slow
 def test_predictions_are_a_part_of_the_trace(model, variables, found):
     batch = batch_of([FULL, SMALL])
     detections = jax.jit(model.predict)(variables, batch.image, batch.sizes)  # optimised as users have it
@@ -258,6 +260,7 @@ def test_frozen_stages(frozen_stages):
     assert frozen == set().union(*stages[:frozen_stages])
 
 
+@pytest.mark.slow
 def test_batch_norms_everywhere_move_with_training_and_stand_still_at_inference():
     """A step of training counts the sampled RoIs; adaptive samples come along, as Detectron2's LSJ models have both."""
     config = with_(

@@ -178,7 +178,7 @@ def test_mask_targets_as_torchvision(training):
         shape = training[f"train/gt{i}/masks_shape"]
         bits = np.unpackbits(training[f"train/gt{i}/masks_packed"], axis=1)[:, : shape[1] * shape[2]].reshape(shape)
         height, width = training["train/input/resized_hw"][i]
-        resized = bits[:, nearest(shape[1], height)][:, :, nearest(shape[2], width)]
+        resized = bits[:, nearest(int(shape[1]), int(height))][:, :, nearest(int(shape[2]), int(width))]
         masks, size = jnp.asarray(resized * 255, jnp.uint8), jnp.asarray([height, width], jnp.float32)
         frames = jnp.broadcast_to(jnp.asarray([0, 0, width, height], jnp.float32), (len(masks), 4))
         positive = training[f"train/img{i}/roi_labels"] > 0

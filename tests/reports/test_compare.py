@@ -24,6 +24,7 @@ def by_stage(rows):
     return {row.stage: row for row in rows}
 
 
+@pytest.mark.slow
 def test_a_model_does_not_differ_from_itself(stored):
     rows = by_stage(compare_checkpoints(stored, stored))
     assert list(rows)[:13] == ["input", "C2", "C3", "C4", "C5", "P2", "P3", "P4", "P5", "P6", "objectness", "deltas", "anchors"]
@@ -34,6 +35,7 @@ def test_a_model_does_not_differ_from_itself(stored):
     assert rows["detections, px"].note == "0 of 4 and 0 of 4 without a partner"
 
 
+@pytest.mark.slow
 def test_what_stands_before_a_change_does_not_differ_and_what_stands_after_it_does(stored):
     params = stored.variables["params"]
     head = params["mask_head"] | {"masks": jax.tree.map(lambda x: x + np.float32(0.25), params["mask_head"]["masks"])}
@@ -45,6 +47,7 @@ def test_what_stands_before_a_change_does_not_differ_and_what_stands_after_it_do
     assert "mask_head/" in rows["gradients"].note
 
 
+@pytest.mark.slow
 def test_stages_of_other_shapes_say_so_and_the_others_are_compared(stored):
     walk = compare._walk(stored, compare._example(stored))
     features = walk.trace.features
@@ -83,6 +86,7 @@ def test_numbers_by_hand():
     assert of_pasted([], []).note == "none to compare"
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_row_a_stage(trained, capsys):
     main(["compare", str(trained), str(trained)])
     out = capsys.readouterr().out
