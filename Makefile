@@ -50,7 +50,7 @@ parity: $(VENV)/.parity  ## the same numbers as torchvision: fifteen minutes
 numerics: $(VENV)/.test  ## the table of docs/numerics.md: ten minutes
 	$(BIN)/python scripts/numerics.py
 
-short: $(VENV)/.parity  ## of `golden` and `parity` what is quick: each network on one picture, and a few training steps
+short: $(VENV)/.parity  ## of `golden` and `parity` a part: one network of each system, two live, a training step of both
 	$(PYTEST) $(EACH_CORE) -m "(golden or parity) and not slow"
 
 mutants: $(VENV)/.dev $(VENV)/.test  ## survivors of mutmut over maskrcnn_jax/ops

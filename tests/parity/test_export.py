@@ -55,6 +55,7 @@ def on_exact_padding(config):
     )
 
 
+@pytest.mark.slow
 def test_weights_by_rule(torch, torchvision, tmp_path):
     config = on_exact_padding(load_experiment("nuclei").model)
     config = replace(config, num_classes=4, propose=replace(config.propose, **FILLED), detect=replace(config.detect, max_detections=25))
