@@ -25,11 +25,12 @@ test-fast: $(VENV)/.test  ## the same without the slow ones
 	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow"
 
 # What is pure numerics has one Python as it has another; the rest is what a version of Python can break.
-test-python: $(VENV)/.test  ## the fast ones but for ops, stages and modules, for another Python
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow" --ignore tests/ops --ignore tests/stages --ignore tests/nn
+NUMERICS := tests/ops tests/stages tests/nn tests/models
+test-python: $(VENV)/.test  ## the fast ones that are not pure numerics, for another Python
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow" $(addprefix --ignore ,$(NUMERICS))
 
 coverage: $(VENV)/.test  ## lines of ops, stages and models that their tests run
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden" tests/ops tests/stages tests/nn tests/models \
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden" $(NUMERICS) \
 	  --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
 
 lint: $(VENV)/.dev
