@@ -18,16 +18,11 @@ from maskrcnn_jax.models.losses import mask_losses
 from maskrcnn_jax.reports.compare import Difference, of_arrays, of_pairs, partners, worst_of
 from maskrcnn_jax.reports.golden import LOSSES, TRAINING, Golden, GoldenError
 from maskrcnn_jax.structs import Array, Detections, Proposals, RoiSamples
-from maskrcnn_jax.training.start import RUN_ONCE
+from maskrcnn_jax.training.compiled import jit_once
 from maskrcnn_jax.weights import from_arrays, to_arrays
 from maskrcnn_jax.weights.files import NOT_WEIGHTS
 
 BOX_POOL_STRIDE, MASK_POOL_STRIDE = 8, 16  # channels of RoI features that a file keeps
-
-
-def jit_once(function: Callable) -> Callable:
-    """`jax.jit` for a program that runs once."""
-    return jax.jit(function, compiler_options=RUN_ONCE)
 
 
 def compare_golden(golden: Golden, group: str, variables: Variables) -> list[Difference]:

@@ -19,7 +19,7 @@ from maskrcnn_jax.inference import encode_masks
 from maskrcnn_jax.models import Trace, Variables
 from maskrcnn_jax.ops import ratio_value
 from maskrcnn_jax.structs import Batch, Example
-from maskrcnn_jax.training.start import RUN_ONCE
+from maskrcnn_jax.training.compiled import jit_once
 
 PARTNERS_WITHIN = 1.0  # pixels of the canvas: boxes further apart are not the same proposal or detection
 
@@ -100,7 +100,7 @@ def _programs(config: ModelConfig) -> tuple[Callable[..., Trace], Callable[..., 
         losses = {name: ratio_value(ratio) for name, ratio in ratios.items()}
         return sum(losses.values(), jnp.zeros(())), losses
 
-    return jax.jit(model.trace, compiler_options=RUN_ONCE), jax.jit(jax.grad(total, has_aux=True), compiler_options=RUN_ONCE)
+    return jit_once(model.trace), jit_once(jax.grad(total, has_aux=True))
 
 
 def _batch(example: Example, stored: Checkpoint) -> Batch:

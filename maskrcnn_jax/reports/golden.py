@@ -84,13 +84,12 @@ class Golden:
         config = replace(self.model, input=image)
         if group not in TRAINING:
             return config
-        parts = {part: getattr(config, part) for part in ("backbone", "fpn", "box_head", "mask_head")}
-        constant = {part: replace(value, norm=CONSTANT[value.norm]) for part, value in parts.items()}
+        config = constant_norms(config)
         return replace(
             config,
+            backbone=replace(config.backbone, frozen_stages=0),
             propose=replace(config.propose, pre_nms_top_k_train=500, post_nms_top_k_train=400),
             assign=replace(config.assign, roi_samples=128),
-            **constant | {"backbone": replace(constant["backbone"], frozen_stages=0)},
         )
 
     def has(self, group: str) -> bool:
@@ -184,6 +183,12 @@ class Golden:
             gt_boxes = self.arrays[f"train/img{i}/gt_boxes_resized"][matched]
             rows.append(RoiSamples(boxes, labels[order], matched, gt_boxes, np.ones(len(boxes), bool)))
         return RoiSamples(*(np.stack(field) for field in zip(*rows, strict=True)))
+
+
+def constant_norms(config: ModelConfig) -> ModelConfig:
+    """`config` with batch norms whose statistics, scale and bias are constant."""
+    parts = {part: getattr(config, part) for part in ("backbone", "fpn", "box_head", "mask_head")}
+    return replace(config, **{part: replace(value, norm=CONSTANT[value.norm]) for part, value in parts.items()})
 
 
 def nearest(before: int, after: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from maskrcnn_jax import checkpoint
 from maskrcnn_jax.config import ExperimentConfig, TrainConfig
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Model, Variables
+from maskrcnn_jax.training.compiled import jit_once
 from maskrcnn_jax.training.step import TrainState, init_state, replicated
 from maskrcnn_jax.weights import (
     CLASS_LAYERS,
@@ -26,9 +27,6 @@ from maskrcnn_jax.weights import (
 )
 
 logger = logging.getLogger(__name__)
-
-# For programs that run once: most of their time is compilation, and this halves that; the initial weights are the same.
-RUN_ONCE = {"xla_backend_optimization_level": 1}
 
 
 def initial_state(model: Model, config: ExperimentConfig) -> TrainState:
@@ -57,7 +55,7 @@ def initial_variables(model: Model, config: TrainConfig) -> Variables:
         read = _read(config.weights, model, shapes, config.new_classes)
     elif any(model.is_frozen(path) for path in flatten_dict(shapes["params"])):
         logger.warning("frozen layers start at random and stay so: give train.weights, or set model.backbone.frozen_stages to 0")
-    random = jax.jit(model.init, compiler_options=RUN_ONCE)(key)
+    random = jit_once(model.init)(key)
     return unflatten_dict(flatten_dict(random, sep="/", keep_empty_nodes=True) | read, sep="/")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from maskrcnn_jax.config import presets
 from maskrcnn_jax.data import canvas_for, resized_size
-from maskrcnn_jax.reports.golden import picture
+from maskrcnn_jax.reports.golden import constant_norms, picture
 from tests.golden.rule import fill
 from tests.parity.calibrate import calibrate
 
@@ -70,14 +70,11 @@ class Variant:
     @property
     def training_config(self):
         """With norms held constant, of which gradients are taken all the same."""
-        config = self.config
-        constant = {"batch_norm": "frozen_bn", "frozen_bn": "frozen_bn", "none": "none"}
-        parts = {part: getattr(config, part) for part in ("backbone", "fpn", "box_head", "mask_head")}
+        config = constant_norms(self.config)
         return replace(
             config,
             propose=replace(config.propose, pre_nms_top_k_train=PRE_NMS, post_nms_top_k_train=POST_NMS),
             assign=replace(config.assign, roi_samples=ROIS),
-            **{part: replace(value, norm=constant[value.norm]) for part, value in parts.items()},
         )
 
     def pictures(self, seed):
