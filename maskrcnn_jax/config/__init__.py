@@ -1,7 +1,7 @@
 """Frozen, keyword-only configuration dataclasses, one sub-config a stage."""
 
 from maskrcnn_jax.config.check import ConfigError
-from maskrcnn_jax.config.codec import from_dict, to_dict
+from maskrcnn_jax.config.codec import differing, from_dict, to_dict
 from maskrcnn_jax.config.experiment import DataConfig, EvalConfig, ExperimentConfig, OptimizerConfig, TrainConfig
 from maskrcnn_jax.config.model import (
     AnchorConfig,
@@ -47,6 +47,7 @@ __all__ = [
     "RpnHeadConfig",
     "TrainConfig",
     "describe_experiment",
+    "differing",
     "from_dict",
     "load_experiment",
     "norm_groups",

@@ -33,6 +33,18 @@ def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     return cls(**{name: _typed(hints[name], value, where + name) for name, value in values.items()})
 
 
+def differing(ours: Any, theirs: Any, where: str = "") -> dict[str, tuple[Any, Any]]:
+    """Dotted name -> the two values, as `to_dict` gives them, of each field in which two configurations of one class differ."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for f in dataclasses.fields(ours):
+        one, other = getattr(ours, f.name), getattr(theirs, f.name)
+        if dataclasses.is_dataclass(one):
+            found |= differing(one, other, f"{where}{f.name}.")
+        elif one != other:
+            found[where + f.name] = _plain(one), _plain(other)
+    return found
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return to_dict(value)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from maskrcnn_jax import models
 from maskrcnn_jax.checkpoint import Checkpoint
-from maskrcnn_jax.config import ModelConfig, to_dict
+from maskrcnn_jax.config import ModelConfig, differing
 from maskrcnn_jax.data import ShapesSource, canvas_for, make_batch, resize, resized_size
 from maskrcnn_jax.inference import encode_masks
 from maskrcnn_jax.models import Trace, Variables
@@ -56,8 +56,7 @@ def compare_checkpoints(left: Checkpoint, right: Checkpoint) -> list[Difference]
 
 def config_differences(ours: ModelConfig, theirs: ModelConfig) -> list[str]:
     """Every field of the configs that differs, a line each."""
-    here, there = (flatten_dict(to_dict(config), sep=".") for config in (ours, theirs))
-    return [f"model.{name} is {value}, of the reference {there[name]}" for name, value in here.items() if value != there[name]]
+    return [f"model.{name} is {here}, of the reference {there}" for name, (here, there) in differing(ours, theirs).items()]
 
 
 def difference_table(rows: Sequence[Difference]) -> Table:

@@ -8,9 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from flax.traverse_util import flatten_dict
-
-from maskrcnn_jax.config import BackboneConfig, ConfigError, ModelConfig, presets, to_dict
+from maskrcnn_jax.config import BackboneConfig, ConfigError, ModelConfig, differing, presets
 from maskrcnn_jax.nn.resnet import BLOCKS, STAGES, has_bottlenecks
 from maskrcnn_jax.weights.detectors import todays_names
 from maskrcnn_jax.weights.errors import WeightsError
@@ -83,11 +81,10 @@ def other_numerics(model: ModelConfig, arrays: Arrays, file: Path | None = None)
 
 def differences(model: ModelConfig, other: ModelConfig) -> list[str]:
     """What `other` does otherwise at inference than `model` with the same weights: a line a field of the config."""
-    here, there = (flatten_dict(to_dict(config), sep=".") for config in (model, other))
     return [
-        f"model.{name} is {value} here, {there[name]} there"
-        for name, value in here.items()
-        if value != there[name] and name not in TOLD and not name.startswith(OF_TRAINING)
+        f"model.{name} is {here} here, {there} there"
+        for name, (here, there) in differing(model, other).items()
+        if name not in TOLD and not name.startswith(OF_TRAINING)
     ]
 
 
