@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast test-python coverage golden short lint format parity numerics mutants bench-nuclei bench-overfit clean
+.PHONY: demo test test-fast test-python coverage golden soak short lint audit format parity numerics mutants bench-nuclei bench-overfit bench-scaling clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -15,22 +15,22 @@ demo: $(VENV)/.package  ## train, evaluate and picture the procedural shapes
 	$(KEEP_MEMORY) $(BIN)/maskrcnn train shapes --run-dir runs/demo
 
 # A process a core, each with whole files: most of a test is the compilation of a small program, which keeps one core busy.
-EACH_CORE := -n auto --dist loadfile
+EACH_CORE := -n auto --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.test  ## every test that needs no PyTorch, but for `golden`
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden"
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak"
 	@echo "What compares with PyTorch and torchvision did not run (make parity), nor what compares with stored outputs (make golden)."
 
 test-fast: $(VENV)/.test  ## the same without the slow ones
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow"
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow"
 
 # What is pure numerics has one Python as it has another; the rest is what a version of Python can break.
 NUMERICS := tests/ops tests/stages tests/nn tests/models
 test-python: $(VENV)/.test  ## the fast ones that are not pure numerics, for another Python
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not slow" $(addprefix --ignore ,$(NUMERICS))
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow" $(addprefix --ignore ,$(NUMERICS))
 
 coverage: $(VENV)/.test  ## lines of ops, stages and models that their tests run
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden" $(NUMERICS) \
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak" $(NUMERICS) \
 	  --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
 
 lint: $(VENV)/.dev
@@ -38,12 +38,18 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+audit: $(VENV)/.dev  ## known vulnerabilities of what is installed
+	$(BIN)/python scripts/audit.py
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 golden: $(VENV)/.test  ## whole networks against outputs of the real torchvision and Detectron2: ten minutes
 	$(PYTEST) $(EACH_CORE) -m golden
+
+soak: $(VENV)/.test  ## sixty signals at random moments of one run, which must end as if there had been none, and a process that dies
+	$(PYTEST) -m soak
 
 parity: $(VENV)/.parity  ## the same numbers as torchvision: fifteen minutes
 	$(PYTEST) -m parity
@@ -61,6 +67,9 @@ mutants: $(VENV)/.dev $(VENV)/.test  ## survivors of mutmut over maskrcnn_jax/op
 bench-nuclei: $(VENV)/.package
 	$(BIN)/python scripts/bench_nuclei.py
 
+bench-scaling: $(VENV)/.package  ## weak scaling, simulated and as arithmetic
+	$(BIN)/python scripts/bench_scaling.py
+
 bench-overfit: $(VENV)/.package
 	$(BIN)/python scripts/bench_overfit.py
 
@@ -73,6 +82,9 @@ $(VENV)/.package: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test $(VENV)/.dev $(VENV)/.parity: $(VENV)/.%: $(VENV)/.package
+$(VENV)/.test $(VENV)/.dev $(VENV)/.soak: $(VENV)/.test  ## sixty signals at random moments of one run, which must end as if there had been none: ten minutes
+	$(PYTEST) -m soak
+
+parity: $(VENV)/.%: $(VENV)/.package
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	touch $@

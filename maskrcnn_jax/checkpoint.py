@@ -45,7 +45,12 @@ class CheckpointWriter:
           run_dir: the run folder.
           config: stored with every checkpoint.
           categories: stored with every checkpoint.
+
+        Raises:
+          CheckpointError: what a checkpoint of before says of its evaluation cannot be read.
         """
+        for step in _steps(run_dir / FOLDER):
+            _mask_ap(run_dir / FOLDER / str(step))
         best = policies.BestN(get_metric_fn=_mask_ap_of, n=1, keep_checkpoints_without_metrics=False)
         self._manager = ocp.CheckpointManager(
             (run_dir / FOLDER).absolute(),
@@ -67,13 +72,23 @@ class CheckpointWriter:
           variables: of the model.
           train: optimizer state, key: what only going on needs; None for a model that no run here has trained.
           mask_ap: of an evaluation at this step, if there was one.
+
+        Raises:
+          CheckpointError: it could not be written; those before it are as they were.
         """
         items: dict[str, Any] = {MODEL: ocp.args.StandardSave(variables), ABOUT: ocp.args.JsonSave(self._about)}
         if train is not None:
             items[TRAIN] = ocp.args.StandardSave(train)
         known = mask_ap is not None and not np.isnan(mask_ap)
-        self._manager.save(step, args=ocp.args.Composite(**items), metrics={"mask_ap": mask_ap if known else NOT_MEASURED}, force=True)
-        self._manager.wait_until_finished()
+        metrics = {"mask_ap": mask_ap if known else NOT_MEASURED}
+        try:
+            self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics, force=True)
+            self._manager.wait_until_finished()
+        except Exception as error:  # whatever Orbax and what it is made of raise where a disk is full
+            raise CheckpointError(
+                f"{self._manager.directory}: the checkpoint of step {step} could not be written ({_first_line(error)}); those before it "
+                "are whole: free some space or mend the disk, then go on with --resume"
+            ) from error
 
     def close(self) -> None:
         """Release the folder."""
@@ -135,18 +150,30 @@ def load_train(run_dir: Path, step: int, variables: dict[str, Any], train: Any) 
     folder = (run_dir / FOLDER / str(step)).absolute()
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, (variables, train))
     try:
-        _require_shapes(_shapes(ocp.StandardCheckpointHandler().metadata(folder / MODEL).tree), _shapes(abstract[0]))
+        stored = _shapes(ocp.StandardCheckpointHandler().metadata(folder / MODEL).tree)
+        if problems := misfits(stored, _shapes(abstract[0])):  # before any array is read
+            raise CheckpointError(
+                f"{folder}: does not fit this config ({first_few(problems, '; ')}); resume with the config of the run's manifest.json, or "
+                "start another run folder"
+            )
         with ocp.StandardCheckpointer() as reader:
             return reader.restore(folder / MODEL, abstract[0]), reader.restore(folder / TRAIN, abstract[1])
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever Orbax and what it is made of raise on bad bytes
         raise CheckpointError(
-            f"{folder}: does not fit this config ({error}); resume with the config of the run's manifest.json, or start another run folder"
+            f"{folder}: cannot be read, it is damaged or of another version of this package ({_first_line(error)}); delete this folder to "
+            "go on from the checkpoint before it, or start another run folder"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _on_one_device() -> Any:
     """How to restore arrays here that were on other devices, or on more of them."""
-    return ocp.args.StandardRestore(fallback_sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0]))
+    return ocp.args.StandardRestore(fallback_sharding=jax.sharding.SingleDeviceSharding(jax.local_devices()[0]))
 
 
 def _mask_ap_of(metrics: dict[str, float]) -> float:
@@ -156,13 +183,6 @@ def _mask_ap_of(metrics: dict[str, float]) -> float:
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
-
-
-def _require_shapes(stored: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]) -> None:
-    """Raise ValueError with what differs, before any array is read."""
-    problems = misfits(stored, wanted)
-    if problems:
-        raise ValueError(first_few(problems, "; "))
 
 
 def _steps(folder: Path) -> list[int]:

@@ -62,15 +62,21 @@ class Batch(NamedTuple):
     image: uint8[b, h, w, 3], float32 where `InputConfig.resize` is float; RGB, 0-255, zero outside the image proper.
     sizes: int32[b, 2], height and width of the image proper in the canvas's top left corner.
     instances: Instances with a leading b.
+    positions: int32[b], of each image in the global batch of the step; what is drawn for an image depends on its position.
     image_ids: int64[b], the dataset's own ids (host only: errors name them).
     objects_cut: int32[b], objects beyond the capacity g, left out.
+    stand_ins: bool[b], whether the image stands in for one that could not be read.
+    faults: str[b], what is wrong with that one, "" elsewhere (host only).
     """
 
     image: Array
     sizes: Array
     instances: Instances
+    positions: Array
     image_ids: Array
     objects_cut: Array
+    stand_ins: Array
+    faults: Array
 
 
 class Proposals(NamedTuple):

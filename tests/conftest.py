@@ -21,11 +21,22 @@ from jaxtyping import install_import_hook
 install_import_hook("maskrcnn_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 
-def run_on_four_devices(*arguments: str) -> None:
-    """Run Python with `arguments` from the repository's root, in a process whose CPU counts as four devices."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no process is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def run_on_devices(count: int, *arguments: str, **environment: str) -> None:
+    """Run Python with `arguments` from the repository's root, in a process whose CPU counts as `count` devices."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=REPO, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, text=True, check=False
+        [sys.executable, *arguments],
+        cwd=REPO,
+        env={**os.environ, "XLA_FLAGS": flags, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

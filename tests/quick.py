@@ -1,10 +1,12 @@
 """Compiling fast rather than well."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
 
-def quick_jit(function: Callable) -> Callable:
+def quick_jit(function: Callable, **options: Any) -> Callable:
     """`jax.jit` without most optimisations, for programs that run a few times: half the time to compile."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True})
+    quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    return jax.jit(function, compiler_options=quick, **options)

@@ -9,7 +9,7 @@ import pytest
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, best_step, latest_step, load, load_train
 from maskrcnn_jax.structs import Category
 from tests import tiny
-from tests.conftest import run_on_four_devices
+from tests.conftest import run_on_devices
 
 CONFIG = tiny.experiment(keep=2)
 CATEGORIES = (Category(30, "red"), Category(20, "naïve ⬟"))
@@ -68,7 +68,7 @@ writer.save(1, jax.device_put(variables_of(1), everywhere), train_of(1), 0.5)
 
 
 def test_what_four_devices_wrote_one_can_read(tmp_path):
-    run_on_four_devices("-c", WRITE_ON_FOUR_DEVICES, str(tmp_path))
+    run_on_devices(4, "-c", WRITE_ON_FOUR_DEVICES, str(tmp_path))
     jax.tree.map(np.testing.assert_array_equal, load(tmp_path).variables, variables_of(1))
 
 

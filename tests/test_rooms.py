@@ -26,8 +26,8 @@ MAY_IMPORT["__init__"] = MAY_IMPORT["reports"] | {"reports"}
 NEVER = {"torch", "torchvision", "tensorflow"}
 WITHOUT_JAX = {"data", "config", "structs", "errors"}
 THROUGH_BUILD = {"training", "cli"}
-# What rooms that reach a model through `models.build` may name: the function, the types it speaks of, and the mesh's axis.
-DOOR = {"build", "Model", "Variables", "Features", "Losses", "Trace", "TrainTrace", "DATA_AXIS", "one_device_mesh"}
+# What rooms that reach a model through `models.build` may name: the function, the types it speaks of, and its mesh.
+DOOR = {"build", "Model", "Variables", "Features", "Losses", "Trace", "TrainTrace", "DATA_AXIS", "make_mesh", "one_device_mesh"}
 
 
 def imported(node: ast.AST, path: Path) -> list[str]:

@@ -45,14 +45,14 @@ def main(arguments: Sequence[str]) -> None:
         source = open_source(config.data, "val")
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
-    model = models.build(config.model)
+    model = models.build(config.model, training.local_mesh(config.train))
     if stored:
         training.check_variables(model, stored.variables, name)
     else:
         training.check_classes(config, source)
     variables = stored.variables if stored else training.initial_variables(model, config.train)
     categories = stored.categories if stored else source.categories
-    predictor = Predictor(model, variables, categories, batch_size=config.eval.batch_size)
+    predictor = Predictor(model, variables, categories, batch_size=config.eval.batch_size * model.mesh.size)
     console = Console()
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(source))

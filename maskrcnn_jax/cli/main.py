@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import compare, convert, evaluate, predict, train
+from maskrcnn_jax.cli import compare, convert, evaluate, predict, replay, train
 from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn COMMAND ...
@@ -14,10 +14,18 @@ USAGE = """usage: maskrcnn COMMAND ...
   predict  detect objects in images
   convert  read weights of torchvision and Detectron2, and write them
   compare  two models, or one and stored outputs of another system, stage by stage
+  replay   compute a step of training again whose loss was not finite
 
 `maskrcnn COMMAND --help` says more; `maskrcnn --version` prints the version."""
 
-COMMANDS = {"train": train.main, "eval": evaluate.main, "predict": predict.main, "convert": convert.main, "compare": compare.main}
+COMMANDS = {
+    "train": train.main,
+    "eval": evaluate.main,
+    "predict": predict.main,
+    "convert": convert.main,
+    "compare": compare.main,
+    "replay": replay.main,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

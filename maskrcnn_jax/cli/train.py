@@ -1,5 +1,6 @@
 """maskrcnn train."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or 
   --run-dir DIR                      where everything is written; by default runs/ and the config's name
   --resume                           go on from the latest checkpoint in the run folder
   --dry-run                          print parameters, memory and time; write nothing
+  --coordinator HOST:PORT --processes N --process-id I
+                                     join other processes (SLURM, Open MPI and TPU pods are recognised without)
   --train.weights FILE_OR_RUN        start from ImageNet weights (.pth, .npz) or another run
   --train.steps N --train.batch-size N --optimizer.learning-rate RATE
   --model.num-classes N --data.train-annotations JSON --data.train-images DIR
@@ -34,17 +37,33 @@ class TrainCommand(ExperimentConfig):
     """Go on from the latest checkpoint in the run folder."""
     dry_run: bool = False
     """Print parameters, compile, print memory and time; write nothing."""
+    coordinator: str | None = None
+    """HOST:PORT of the first of several processes, where neither SLURM, Open MPI nor a TPU pod tells it; with the next two."""
+    processes: int | None = None
+    """How many processes there are."""
+    process_id: int | None = None
+    """Which of them this is, from 0."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
     command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}", about=describe_experiment(name))
+    training.connect(command.coordinator, command.processes, command.process_id)
     if command.dry_run and command.resume:
         raise UserError("--dry-run begins no run and resumes none; leave out --resume to see what the whole run takes")
     if command.dry_run:
         training.dry_run(experiment_of(command))
     else:
-        run_dir = command.run_dir or Path("runs") / Path(name).stem
-        show(training.train(experiment_of(command), run_dir, resume=command.resume))
+        _train(command, command.run_dir or Path("runs") / Path(name).stem)
+
+
+def _train(command: TrainCommand, run_dir: Path) -> None:
+    try:
+        result = training.train(experiment_of(command), run_dir, resume=command.resume)
+    except training.Interrupted as reason:
+        print(f"maskrcnn train: {reason}", file=sys.stderr)
+        raise SystemExit(training.EXIT_STATUS) from None
+    if training.is_main():
+        show(result)
         print(f"checkpoints, metrics and pictures: {run_dir}")

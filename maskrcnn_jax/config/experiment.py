@@ -37,6 +37,8 @@ class DataConfig:
     """Whether training leaves out images without an object (crowds do not count)."""
     workers: int = 0
     """Processes that prepare batches; 0 uses threads of this one."""
+    max_unreadable: int = 0
+    """Training images that may turn out unreadable before the run stops; others stand in for them, and each is told and counted."""
 
     def __post_init__(self) -> None:
         for name in ("train_size", "val_size"):
@@ -44,7 +46,8 @@ class DataConfig:
         require(0 <= self.flip <= 1, self, "flip", "must be in [0, 1]")
         require(self.max_objects >= 1, self, "max_objects", "must be at least 1")
         require(self.mask_crop is None or self.mask_crop >= 1, self, "mask_crop", "must be at least 1, or None")
-        require(self.workers >= 0, self, "workers", "must not be negative")
+        for name in ("workers", "max_unreadable"):
+            require(getattr(self, name) >= 0, self, name, "must not be negative")
         require(all(s > 0 for s in self.train_min_sides), self, "train_min_sides", "must be positive")
 
 
@@ -55,7 +58,12 @@ class OptimizerConfig:
     kind: Literal["sgd", "adamw"] = "sgd"
     """sgd: stochastic gradient descent with momentum. adamw: Adam with decoupled weight decay."""
     learning_rate: float = 0.02
-    """Peak learning rate."""
+    """Peak learning rate; with `reference_batch` that of so many images a step."""
+    reference_batch: int | None = None
+    """Images a step that `learning_rate` is for: the rate is scaled by `train.batch_size` over this. None: it is not scaled."""
+    layer_rates: tuple[str, ...] = ()
+    """Factors of the learning rate of some parameters, each as PATTERN=FACTOR, such as "backbone/*=0.1"; the first that matches a
+    parameter's path (module/layer/.../name) counts."""
     momentum: float = 0.9
     """Momentum of sgd; decay of the first moment of adamw."""
     second_moment: float = 0.999
@@ -79,6 +87,8 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, self, "learning_rate", "must be positive")
+        require(self.reference_batch is None or self.reference_batch >= 1, self, "reference_batch", "must be at least 1, or None")
+        require(all(_is_factor(rate) for rate in self.layer_rates), self, "layer_rates", 'must read like "backbone/*=0.1"')
         require(0 <= self.momentum < 1, self, "momentum", "must be in [0, 1)")
         require(0 <= self.second_moment < 1, self, "second_moment", "must be in [0, 1)")
         require(self.weight_decay >= 0, self, "weight_decay", "must not be negative")
@@ -97,7 +107,15 @@ class TrainConfig:
     steps: int = 90_000
     """Training steps."""
     batch_size: int = 16
-    """Images a step, on the one device that training uses today (over all of them when it uses many, to come)."""
+    """Images a step, over all devices of all processes together."""
+    devices: int | None = None
+    """Devices of each process that are used; None: all."""
+    sharding: Literal["replicate", "fsdp"] = "replicate"
+    """Where parameters and optimizer state lie. replicate: whole on every device. fsdp: each array in parts, one a device, gathered
+    where it is needed."""
+    accumulate: int = 1
+    """Parts that a step's images are computed in, one after the other: a batch larger than memory holds, with the same gradient.
+    Batch norms that are trained see one part at a time."""
     seed: int = 0
     """Seed of initialisation, order, augmentation and sampling."""
     weights: str | None = None
@@ -105,6 +123,19 @@ class TrainConfig:
     R-CNN (a file, its URL, or a name that `maskrcnn convert` lists); None: random."""
     new_classes: bool = False
     """With `weights` of another class count: leave out the layers that depend on it (fine-tuning to other classes)."""
+    freeze: tuple[str, ...] = ()
+    """Patterns of paths of parameters that are not trained, such as "fpn/*", besides `model.backbone.frozen_stages`."""
+    ema: float | None = None
+    """Decay of a moving average of the parameters, such as 0.999; evaluation, and whoever loads a checkpoint, takes the average.
+    The first steps average over fewer: the decay of step t is at most (1 + t) / (10 + t). None: no average."""
+    patience: int | None = None
+    """Evaluations in a row without a better mask AP after which training ends early; None: never."""
+    max_nonfinite: int = 3
+    """Steps in a row with a loss or gradient that is not finite after which the run stops; each of them is skipped."""
+    deterministic: bool = False
+    """On a GPU, only operations whose result does not vary from run to run (slower); on a CPU all are so."""
+    stall_seconds: float = 300.0
+    """What the run waits for is told when it has waited so long."""
     log_every: int = 20
     """Steps between lines of metrics."""
     checkpoint_every: int = 5000
@@ -113,9 +144,13 @@ class TrainConfig:
     """Latest checkpoints kept, besides the best by mask AP."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "log_every", "checkpoint_every", "keep"):
+        for name in ("steps", "batch_size", "accumulate", "max_nonfinite", "log_every", "checkpoint_every", "keep"):
             require(getattr(self, name) >= 1, self, name, "must be at least 1")
+        for name in ("devices", "patience"):
+            require(getattr(self, name) is None or getattr(self, name) >= 1, self, name, "must be at least 1, or None")
         require(self.seed >= 0, self, "seed", "must not be negative")
+        require(self.ema is None or 0 < self.ema < 1, self, "ema", "must be in (0, 1), or None")
+        require(self.stall_seconds > 0, self, "stall_seconds", "must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +160,7 @@ class EvalConfig:
     every: int | None = None
     """Steps between evaluations; None: after the last step only."""
     batch_size: int = 1
-    """Images in one call of the model."""
+    """Images in one call of the model on each device."""
     max_images: int | None = None
     """First so many validation images; None: all of them."""
     max_detections: int = 100
@@ -141,6 +176,13 @@ class EvalConfig:
         require(self.max_images is None or self.max_images >= 1, self, "max_images", "must be at least 1, or None")
         require(self.max_detections > 10, self, "max_detections", "must be above 10")
         require(self.pictures >= 0, self, "pictures", "must not be negative")
+
+
+def _is_factor(rate: str) -> bool:
+    try:
+        return float(rate.rpartition("=")[2]) > 0 and "=" in rate
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Batches by step, prepared ahead by threads or processes."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,19 +11,21 @@ from absl import flags
 
 from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data.batching import make_batch
+from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.check import check_example
 from maskrcnn_jax.data.plan import Plan
-from maskrcnn_jax.data.source import Source
+from maskrcnn_jax.data.source import DataError, Source
 from maskrcnn_jax.data.transforms import train_transform
-from maskrcnn_jax.structs import Batch
+from maskrcnn_jax.structs import Batch, Example
 
 _THREADS = 2  # of this process, where there are no workers: JAX needs the cores
+_STAND_INS = 8  # images tried in place of one that cannot be read
 _AHEAD = 4  # whole batches kept ready; one of COCO's takes 80 MB
 
 
 @dataclass(frozen=True)
 class BatchOfStep:
-    """Step -> Batch, a pure function: example `i` of the batch gets the generator (seed, step, i + 1).
+    """Step -> Batch, a pure function: the example at position `i` of the global batch gets the generator (seed, step, i + 1).
 
     NumPy ignores trailing zeros of a seed: (seed, step, 0) would be the plan's generator of epoch `step`.
     """
@@ -32,21 +35,43 @@ class BatchOfStep:
     input_config: InputConfig
     data_config: DataConfig
     seed: int
+    positions: Sequence[int] | None = None
+    """Of the global batch, what this process makes; None: all."""
 
     def __call__(self, step: int) -> Batch:
         """The batch of step `step` >= 0.
 
         Raises:
-          DataError: an image of the batch cannot be used, or is not what `structs.Example` says.
+          DataError: an image of the batch cannot be used, or is not what `structs.Example` says; with `max_unreadable` above 0
+            only where those that could stand in for it cannot be used either.
         """
         canvas, indices = self.plan(int(step))
-        examples = []
-        for i, index in enumerate(indices):
-            example = self.source[int(index)]
-            check_example(example, len(self.source.categories))
+        positions = range(len(indices)) if self.positions is None else self.positions
+        examples, faults = [], []
+        for i in positions:
+            example, fault = self._read_or_stand_in(int(indices[i]), canvas)
             rng = np.random.default_rng((self.seed, int(step), i + 1))
             examples.append(train_transform(example, rng, self.input_config, self.data_config))
-        return make_batch(examples, canvas, max_objects=self.data_config.max_objects, mask_crop=self.data_config.mask_crop)
+            faults.append(fault)
+        config = self.data_config
+        return make_batch(examples, canvas, max_objects=config.max_objects, mask_crop=config.mask_crop, positions=positions, faults=faults)
+
+    def _read_or_stand_in(self, index: int, canvas: Size) -> tuple[Example, str]:
+        """Example `index`, or, where it cannot be used, the next one of the plan that can, and the fault."""
+        try:
+            return self._read(index), ""
+        except DataError as error:
+            if not self.data_config.max_unreadable:
+                raise
+            for other in self.plan.stand_ins(index, canvas, _STAND_INS):
+                with contextlib.suppress(DataError):
+                    return self._read(other), str(error)
+            raise
+
+    def _read(self, index: int) -> Example:
+        example = self.source[index]
+        check_example(example, len(self.source.categories))
+        return example
 
 
 def batches(
@@ -58,6 +83,7 @@ def batches(
     start_step: int,
     stop_step: int,
     seed: int,
+    positions: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
     """Batches of steps `start_step` ... `stop_step - 1` in order.
 
@@ -67,11 +93,12 @@ def batches(
     Args:
       data_config: with `workers` above 0 so many processes make whole batches, and a script needs the usual
         `if __name__ == "__main__"` guard; with 0, threads of this process do.
+      positions: of the global batch, what this process makes; None: all.
 
     Raises:
-      DataError: from the iterator, at the step whose image cannot be used.
+      DataError: from the iterator, at the step whose image cannot be used, or when a worker process dies.
     """
-    make = BatchOfStep(source, plan, input_config, data_config, seed)
+    make = BatchOfStep(source, plan, input_config, data_config, seed, positions)
     threads = 1 if data_config.workers else _THREADS
     buffer = 1 if data_config.workers else _AHEAD
     dataset = grain.MapDataset.range(start_step, stop_step).map(make)
@@ -84,6 +111,13 @@ def batches(
     iterator = iter(ahead)
     try:
         yield from iterator
+    except RuntimeError as error:
+        if "process was terminated" not in str(error):
+            raise
+        raise DataError(
+            f"a worker process has died ({str(error).split('. ')[0]}), as when memory runs out; lower data.workers, then go "
+            "on with --resume"
+        ) from error
     finally:
         iterator.close()  # else workers leave shared memory behind
 

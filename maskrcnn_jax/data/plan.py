@@ -1,5 +1,6 @@
 """Which images make up the batch of a step: the only place that orders data."""
 
+import itertools
 from collections import defaultdict
 
 import numpy as np
@@ -79,6 +80,13 @@ class Plan:
         indices = batches[position]
         height, width = self._sizes[indices].max(axis=0)
         return canvas_for((int(height), int(width)), self._input), indices
+
+    def stand_ins(self, index: int, canvas: Size, count: int) -> list[int]:
+        """Images that can take the place of image `index` on `canvas`: up to `count` of its group that follow it and fit."""
+        group = next(group for group in self._groups if index in group)
+        place = int(np.flatnonzero(group == index)[0])
+        fitting = (int(i) for i in np.roll(group, -place)[1:] if (self._sizes[i] <= canvas).all())
+        return list(itertools.islice(fitting, count))
 
     def _group_by_canvas(self) -> list[Int[np.ndarray, "u"]]:
         if self._input.canvas == "multiple":

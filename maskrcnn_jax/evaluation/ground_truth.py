@@ -63,12 +63,18 @@ def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) ->
         images, annotations = _from_file(source, chosen)
     else:
         images, annotations = _from_examples(source, chosen)
-    return {
-        "info": {},
-        "images": images,
-        "annotations": [{**annotation, "id": i} for i, annotation in enumerate(annotations, 1)],
-        "categories": [{"id": int(category.id), "name": category.name} for category in source.categories],
-    }
+    categories = [{"id": int(category.id), "name": category.name} for category in source.categories]
+    return {"info": {}, "images": images, "annotations": _numbered(annotations), "categories": categories}
+
+
+def joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One dataset of the images of several, all of one source, in their order."""
+    images, annotations = ([entry for part in parts for entry in part[name]] for name in ("images", "annotations"))
+    return {**parts[0], "images": images, "annotations": _numbered(annotations)}
+
+
+def _numbered(annotations: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**annotation, "id": i} for i, annotation in enumerate(annotations, 1)]
 
 
 def _from_file(source: AnnotatedSource, indices: Iterable[int]) -> tuple[list[dict], list[dict]]:

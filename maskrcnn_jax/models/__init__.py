@@ -8,10 +8,10 @@ from jax.sharding import Mesh
 
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.models import mask_rcnn
-from maskrcnn_jax.models.per_image import DATA_AXIS, one_device_mesh
+from maskrcnn_jax.models.per_image import DATA_AXIS, make_mesh, one_device_mesh
 from maskrcnn_jax.models.traces import Features, Losses, Trace, TrainTrace, Variables
 
-__all__ = ["DATA_AXIS", "Features", "Losses", "Model", "Trace", "TrainTrace", "Variables", "build", "one_device_mesh"]
+__all__ = ["DATA_AXIS", "Features", "Losses", "Model", "Trace", "TrainTrace", "Variables", "build", "make_mesh", "one_device_mesh"]
 
 
 class Model(NamedTuple):
@@ -37,7 +37,7 @@ def build(config: ModelConfig, mesh: Mesh | None = None) -> Model:
 
     Args:
       config: the model.
-      mesh: devices that batches are spread over, axis `data`; None is the first device alone.
+      mesh: devices that batches are spread over, axis `data` (see `make_mesh`); None is this process's first device alone.
     """
     mesh = mesh or one_device_mesh()
     return Model(

@@ -72,14 +72,14 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
     Args:
       variables: as `init` gives them.
       batch: what one step reads.
-      key: of this step; image i of the global batch uses fold_in(key, i).
+      key: of this step; an image uses fold_in(key, its position).
       config: the model.
       mesh: devices that the batch is spread over, axis `data`.
     """
     features, batch_stats = compute_features(variables, batch.image, batch.sizes, config, mesh, training=True)
     top_k = (config.propose.pre_nms_top_k_train, config.propose.post_nms_top_k_train)
     image_sizes = batch.sizes.astype(jnp.float32)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(batch.image.shape[0]))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch.positions)
 
     def sample_anchors(key: Array, size: Array, instances: Instances) -> AnchorSamples:
         anchors = jnp.concatenate(features.anchors)

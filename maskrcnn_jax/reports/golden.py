@@ -126,7 +126,17 @@ class Golden:
             rows.append(Instances(boxes, labels, np.zeros(len(boxes), bool), masks, frames, np.ones(len(boxes), bool)))
         most = max(len(row.valid) for row in rows)
         instances = Instances(*(np.stack([_fill_up(value, most) for value in field]) for field in zip(*rows, strict=True)))
-        return Batch(images, sizes, instances, np.arange(len(images)), np.zeros(len(images), np.int32))
+        count = len(images)
+        return Batch(
+            image=images,
+            sizes=sizes,
+            instances=instances,
+            positions=np.arange(count, dtype=np.int32),
+            image_ids=np.arange(count),
+            objects_cut=np.zeros(count, np.int32),
+            stand_ins=np.zeros(count, np.bool_),
+            faults=None,
+        )
 
     def polygons(self, i: int, size: Size) -> list[list[np.ndarray]]:
         """Polygons, flat (x, y), of each of image i's objects, in the pixels of the image at `size`."""

@@ -27,8 +27,8 @@ class CompiledSteps:
           on_compile: called with the canvas before its program is compiled.
         """
         self.programs: dict[tuple[int, int], Compiled] = {}
-        self._step = jax.jit(make_step(model, config), donate_argnums=0)
-        self._on_compile = on_compile
+        self._step, self._on_compile = make_step(model, config), on_compile
+        self._options = {"xla_gpu_deterministic_ops": True} if config.train.deterministic else {}
 
     def __call__(self, state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
         """State after the step, and its metrics; `state` is used up."""
@@ -39,7 +39,9 @@ class CompiledSteps:
         canvas = (batch.image.shape[1], batch.image.shape[2])
         if canvas not in self.programs:
             self._on_compile(canvas)
-            self.programs[canvas] = self._step.lower(state, batch).compile()
+            stays = jax.tree.map(lambda x: x.sharding, state)
+            step = jax.jit(self._step, donate_argnums=0, out_shardings=(stays, None), compiler_options=self._options)
+            self.programs[canvas] = step.lower(state, batch).compile()
         return self.programs[canvas]
 
 

@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from maskrcnn_jax import models
-from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.config import ExperimentConfig, TrainConfig
 from maskrcnn_jax.data import Source
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.inputs import checked_sources, train_batches
+from maskrcnn_jax.training.placement import to_devices, train_mesh
 from maskrcnn_jax.training.start import initial_state
-from maskrcnn_jax.training.step import split_frozen, to_devices
+from maskrcnn_jax.training.step import split_frozen
 
 TIMED_STEPS = 3
 
@@ -32,9 +33,9 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
     """
     out = console or Console()
     train_source, _ = checked_sources(config, sources)
-    model = models.build(config.model)
+    model = models.build(config.model, train_mesh(config.train))
     state = initial_state(model, config)
-    out.print(parameter_table(state.params, model))
+    out.print(parameter_table(state.params, model, config.train))
     steps = CompiledSteps(model, config, lambda canvas: out.print(f"compiling the step for {canvas[0]} x {canvas[1]}"))
     batch = to_devices(next(train_batches(config, train_source, 0, 1)), model.mesh)
     start = time.perf_counter()
@@ -65,9 +66,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def parameter_table(params: dict, model: Model) -> Table:
+def parameter_table(params: dict, model: Model, config: TrainConfig) -> Table:
     """Parameters of each module, trained and frozen."""
-    trained, frozen = split_frozen(params, model)
+    trained, frozen = split_frozen(params, model, config)
     table = Table("module", title="parameters")
     for title in ("trained", "frozen"):
         table.add_column(title, justify="right")

@@ -105,8 +105,10 @@ def make_plan(config: ExperimentConfig, source: Source) -> Plan:
     )
 
 
-def train_batches(config: ExperimentConfig, source: Source, start_step: int, stop_step: int) -> Iterator[Batch]:
-    """The training batches of steps `start_step` ... `stop_step - 1`."""
+def train_batches(
+    config: ExperimentConfig, source: Source, start_step: int, stop_step: int, positions: Sequence[int] | None = None
+) -> Iterator[Batch]:
+    """The training batches of steps `start_step` ... `stop_step - 1`, of each the images at `positions`; None: all."""
     return batches(
         source,
         make_plan(config, source),
@@ -115,4 +117,5 @@ def train_batches(config: ExperimentConfig, source: Source, start_step: int, sto
         start_step=start_step,
         stop_step=stop_step,
         seed=config.train.seed,
+        positions=positions,
     )

@@ -1,9 +1,13 @@
 """The training loop."""
 
+import errno
+import logging
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -11,35 +15,48 @@ import numpy as np
 from rich.console import Console
 
 from maskrcnn_jax import evaluation, models, visualize
-from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, latest_step, load_train
+from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, latest_step
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import Source
-from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.data import DataError, Source
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
 from maskrcnn_jax.training.inputs import checked_sources, train_batches
-from maskrcnn_jax.training.manifest import add_resumption, manifest, require_free, require_same_config, require_same_data, write_manifest
+from maskrcnn_jax.training.interruption import Interrupted, StopRequest
+from maskrcnn_jax.training.manifest import (
+    add_resumption,
+    manifest,
+    require_free,
+    require_same_config,
+    require_same_data,
+    require_writable,
+    write_manifest,
+)
 from maskrcnn_jax.training.metrics import MetricsLog
-from maskrcnn_jax.training.start import initial_state, state_shapes
-from maskrcnn_jax.training.step import StepMetrics, TrainState, to_devices
+from maskrcnn_jax.training.nonfinite import NonFiniteError, dump, first_bad
+from maskrcnn_jax.training.placement import local_mesh, on_this_process, own_positions, to_devices, train_mesh
+from maskrcnn_jax.training.processes import in_all, is_main
+from maskrcnn_jax.training.start import initial_state
+from maskrcnn_jax.training.step import StepMetrics, TrainState, averaged_variables
+from maskrcnn_jax.training.stored import load_state, save_state
 from maskrcnn_jax.training.validate import Evaluation, validate
+from maskrcnn_jax.training.watchdog import Watchdog
 
+logger = logging.getLogger(__name__)
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LOUD = ("objects_cut", "images_unreadable", "nonfinite")  # a step that counts one of them is always logged: nothing is lost in silence
 COLUMNS = 2  # pairs of pictures in a row of the grid
 
 
-class NonFiniteError(UserError, FloatingPointError):
-    """A loss or gradient is not finite; the message names the step, the term and the images."""
-
-
 class _Pending(NamedTuple):
-    """A step whose metrics are still on the device."""
+    """A step whose metrics are still on the device, and its batch on the host."""
 
     step: int
     metrics: StepMetrics
-    image_ids: np.ndarray
+    batch: Batch
 
 
 def train(
@@ -51,6 +68,9 @@ def train(
     console: Console | None = None,
 ) -> Evaluation:
     """Train a model, evaluate it, and leave checkpoints, metrics and pictures in a run folder.
+
+    On all devices of all processes that `jax.distributed` has joined; each must call it with the same arguments and see the same
+    `run_dir`. SIGTERM ends it after the step that runs, with everything saved.
 
     Args:
       config: the experiment.
@@ -67,30 +87,51 @@ def train(
       ConfigError: the data have another number of classes than the model.
       DataError: data that cannot be used, or `data.kind` own without `sources`.
       WeightsError: `config.train.weights` does not fit.
-      NonFiniteError: a loss or gradient is not finite.
+      NonFiniteError: losses or gradients of `train.max_nonfinite` steps in a row are not finite.
+      Interrupted: SIGTERM, or a notice that the machine will be taken away; all is saved.
+      ProcessError: another process of the run could not start, or not evaluate its images.
     """
     run = Path(run_dir)
     if sources is not None:
         config = replace(config, data=replace(config.data, kind="own"))
+    start, opened, about, model, stream = in_all(lambda: _prepared(config, run, resume, sources))
+    with Display(console or Console(quiet=not is_main()), config.train.steps, start) as display:
+        state = in_all(lambda: _state_after(start, config, model, run, display))
+        # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
+        if is_main():
+            if resume:
+                add_resumption(run, about, start)
+            else:
+                write_manifest(run, about)
+        with _full_disk_is_told(run), _Loop(config, model, run, start, opened, stream, display) as loop:
+            return loop.run(state)
+
+
+@contextmanager
+def _full_disk_is_told(run: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise CheckpointError(
+            f"{run}: {error.strerror}; the checkpoints written before are whole: free some space, then go on with --resume"
+        ) from error
+
+
+def _prepared(
+    config: ExperimentConfig, run: Path, resume: bool, sources: tuple[Source, Source] | None
+) -> tuple[int, tuple[Source, Source], dict[str, Any], Model, Iterator[Batch]]:
+    """Steps done so far, the data, what the manifest says of the run, the model, and the batches to come."""
     start = _start_step(run, config, resume)  # before the data are opened: a resumed run may not have been made with these
     opened = checked_sources(config, sources)
     about = manifest(config, *opened)
     if resume:
         require_same_data(run, about)
-    model = models.build(config.model)
-    stream = train_batches(config, opened[0], start, config.train.steps)  # data without objects end it here, before all else
-    with Display(console or Console(), config.train.steps, start) as display:
-        state = _state_after(start, config, model, run, display)
-        # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
-        if resume:
-            add_resumption(run, about, start)
-        else:
-            write_manifest(run, about)
-        loop = _Loop(config, model, run, start, opened, stream, display)
-        try:
-            return loop.run(state)
-        finally:
-            loop.close()
+    mesh = train_mesh(config.train)
+    positions = own_positions(mesh, config.train.batch_size)
+    stream = train_batches(config, opened[0], start, config.train.steps, positions)  # data without objects end it here
+    return start, opened, about, models.build(config.model, mesh), stream
 
 
 class _Loop:
@@ -108,84 +149,152 @@ class _Loop:
     ) -> None:
         self._config, self._model, self._dir, self._start, self._display = config, model, run, start, display
         (self._train_source, self._val_source), self._stream = sources, stream
+        self._local = model if jax.process_count() == 1 else models.build(config.model, local_mesh(config.train))
         self._steps = CompiledSteps(model, config, lambda canvas: display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
-        self._log = MetricsLog(run, start)
-        self._writer = CheckpointWriter(run, config, tuple(sources[0].categories))
+        self._writer = CheckpointWriter(run, config, tuple(sources[0].categories))  # first: it reads, and may find damage
+        self._log = MetricsLog(run, start, writes=is_main())
+        self._open = ExitStack()
+        for thing in (self._log, self._writer):
+            self._open.callback(thing.close)
         self._clock = time.perf_counter()
         self._pending: _Pending | None = None
+        self._state: TrainState | None = None  # after the last step; what an error leaves to save
+        self._done = self._saved = start
+        self._unreadable = 0
+
+    def __enter__(self) -> "_Loop":
+        self._watchdog = self._open.enter_context(Watchdog(self._config.train.stall_seconds))
+        self._stop = self._open.enter_context(StopRequest())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
 
     def run(self, state: TrainState) -> Evaluation:
         """All steps that are left, and the evaluation of the last one."""
-        config, total = self._config, self._config.train.steps
+        self._state = state
         result: Evaluation | None = None
-        for step, batch in enumerate(self._stream, self._start + 1):
-            state, metrics = self._steps(state, to_devices(batch, self._model.mesh))
+        while self._done < self._config.train.steps and not self._out_of_patience():
+            batch = self._next_batch()
+            self._watchdog.waits_for(f"step {self._done + 1} to be compiled or begun")
+            self._state, metrics = self._steps(self._state, to_devices(batch, self._model.mesh))
+            self._done += 1
             self._display.training()
             self._record()
-            self._pending = _Pending(step, metrics, batch.image_ids)
-            evaluates = step == total or (config.eval.every is not None and step % config.eval.every == 0)
-            if evaluates or step % config.train.checkpoint_every == 0:
-                self._record()
-                try:
-                    result = self._evaluate(step, state) if evaluates else None
-                except Exception:  # an image that cannot be read, say: the training until here is not lost for it
-                    self._save(step, state, None)
-                    raise
-                self._save(step, state, result)
-                self._clock = time.perf_counter()
+            self._pending = _Pending(self._done, metrics, batch)
+            result = self._after_step()
         if result is None:  # there was nothing left to do
-            result = self._evaluate(self._start, state)
-        self._write_pictures(state)
+            result = self._evaluate()
+        self._write_pictures()
         return result
 
-    def close(self) -> None:
-        """Close what is open."""
-        self._log.close()
-        self._writer.close()
+    def _next_batch(self) -> Batch:
+        self._watchdog.waits_for(f"the images of step {self._done + 1} (of {max(self._config.data.workers, 1)} readers)")
+        try:
+            return next(self._stream)
+        except DataError:
+            if jax.process_count() == 1 and self._done > self._saved:  # the others know nothing of it, and all must save together
+                self._record()
+                self._save(None)
+            raise
+
+    def _after_step(self) -> Evaluation | None:
+        """What is due after the last step: evaluation, checkpoint, the end."""
+        config, step = self._config, self._done
+        evaluates = step == config.train.steps or (config.eval.every is not None and step % config.eval.every == 0)
+        stops = self._stop.reached(step) and step < config.train.steps
+        if not (evaluates or stops or step % config.train.checkpoint_every == 0):
+            return None
+        self._record()
+        try:
+            result = self._evaluate() if evaluates else None
+        except Exception:  # an image that cannot be read, say: the training until here is not lost for it
+            self._save(None)
+            raise
+        self._save(result)
+        self._clock = time.perf_counter()
+        if stops:
+            raise Interrupted(f"told to stop after step {step}; all is saved: the same command with --resume goes on")
+        return result
 
     def _record(self) -> None:
         """Read the metrics of the step before, now that the next one is on its way, and check and log them."""
         if self._pending is None:
             return
         pending, self._pending = self._pending, None
+        self._watchdog.waits_for(f"the devices to end step {pending.step}")
         values = {name: float(value) for name, value in jax.device_get(pending.metrics).items()}
-        check_finite(values, pending.step, pending.image_ids)
         seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
         values["images_per_second"] = self._config.train.batch_size / seconds
         due = pending.step % self._config.train.log_every == 0 or pending.step == self._config.train.steps
-        logged = due or values["objects_cut"] > 0  # nothing is cut without a line that says so
+        logged = due or any(values[name] > 0 for name in LOUD)
         if logged:
             self._log.write(pending.step, values, group="train")
         self._display.step(pending.step, values if logged else None)
+        self._check(pending, values)
 
-    def _evaluate(self, step: int, state: TrainState) -> Evaluation:
+    def _check(self, pending: _Pending, values: dict[str, float]) -> None:
+        """Tell, or raise, what went wrong in a step."""
+        train, data = self._config.train, self._config.data
+        for fault in pending.batch.faults[pending.batch.stand_ins]:
+            logger.warning("step %d: %s; another image stands in for it", pending.step, fault)
+        self._unreadable += int(values["images_unreadable"])
+        if self._unreadable > data.max_unreadable:
+            raise DataError(
+                f"step {pending.step}: {self._unreadable} images could not be read since this run was started, data.max_unreadable is "
+                f"{data.max_unreadable}; mend them (see the warnings above), or allow more"
+            )
+        if values["nonfinite"]:
+            ids = [int(i) for i in pending.batch.image_ids]
+            what = f"step {pending.step}: {first_bad(values)} not finite on images {ids}"
+            if values["nonfinite"] < train.max_nonfinite:
+                logger.warning("%s; the step is skipped", what)
+                return
+            assert self._state is not None
+            folder = dump(self._dir, pending.step, self._state, pending.batch, self._config, tuple(self._train_source.categories))
+            raise NonFiniteError(
+                f"{what}, the last of {train.max_nonfinite} such steps in a row (train.max_nonfinite), which were all skipped; "
+                f"`maskrcnn replay {folder}` computes it again. Look at these images, lower optimizer.learning_rate, or set "
+                "optimizer.clip_norm"
+            )
+
+    def _out_of_patience(self) -> bool:
+        """Whether the last `train.patience` evaluations found no better mask AP than one before them."""
+        patience = self._config.train.patience
+        scores = [-1.0 if score is None else score for score in self._log.history("val", "mask_AP")]
+        return patience is not None and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
+
+    def _evaluate(self) -> Evaluation:
         self._display.doing("evaluating")
-        result = validate(self._predictor(state), self._val_source, self._config, progress=self._display.evaluated)
-        self._log.write(step, scalars(result), group="val")
-        evaluation.write_results(self._dir / "detections.json", result.detections)
+        self._watchdog.waits_for("the evaluation to begin")
+        result = validate(self._predictor(), self._val_source, self._config, progress=self._evaluated)
+        self._log.write(self._done, scalars(result), group="val")
+        if is_main():
+            evaluation.write_results(self._dir / "detections.json", result.detections)
         return result
 
-    def _predictor(self, state: TrainState) -> Predictor:
-        return Predictor(self._model, _variables(state), self._train_source.categories, batch_size=self._config.eval.batch_size)
+    def _evaluated(self, done: int, total: int) -> None:
+        self._watchdog.waits_for(f"the evaluation, {done} of {total} images done")
+        self._display.evaluated(done, total)
 
-    def _save(self, step: int, state: TrainState, result: Evaluation | None) -> None:
+    def _predictor(self) -> Predictor:
+        assert self._state is not None
+        variables = on_this_process(averaged_variables(self._state))
+        batch_size = self._config.eval.batch_size * self._local.mesh.size
+        return Predictor(self._local, variables, self._train_source.categories, batch_size=batch_size)
+
+    def _save(self, result: Evaluation | None) -> None:
+        assert self._state is not None
         self._display.doing("writing a checkpoint")
-        self._writer.save(step, _variables(state), _rest(state), None if result is None else result.metrics["segm"].stats["AP"])
+        self._watchdog.waits_for(f"the checkpoint of step {self._done} to be written")
+        save_state(self._writer, self._done, self._state, None if result is None else result.metrics["segm"].stats["AP"])
+        self._saved = self._done
 
-    def _write_pictures(self, state: TrainState) -> None:
+    def _write_pictures(self) -> None:
         count = min(self._config.eval.pictures, len(self._val_source))
-        if count:
-            visualize.save(self._dir / "pictures.png", picture_grid(self._predictor(state), self._val_source, count))
-
-
-def check_finite(values: dict[str, float], step: int, image_ids: np.ndarray) -> None:
-    """Raise NonFiniteError naming the terms of `values` that are not finite, the step and the images."""
-    bad = [name for name, value in values.items() if not np.isfinite(value)]
-    if bad:
-        raise NonFiniteError(
-            f"step {step}: {', '.join(bad)} not finite on images {[int(i) for i in image_ids]}; "
-            "look at these images, lower optimizer.learning_rate, or set optimizer.clip_norm"
-        )
+        predictor = self._predictor()
+        if count and is_main():
+            visualize.save(self._dir / "pictures.png", picture_grid(predictor, self._val_source, count))
 
 
 def scalars(result: Evaluation) -> dict[str, float]:
@@ -211,6 +320,7 @@ def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray
 
 def _start_step(run: Path, config: ExperimentConfig, resume: bool) -> int:
     """Steps done so far; 0 also for a run that was stopped before its first checkpoint."""
+    require_writable(run)
     latest = latest_step(run)
     if resume:
         require_same_config(run, config)
@@ -223,17 +333,7 @@ def _start_step(run: Path, config: ExperimentConfig, resume: bool) -> int:
 
 def _state_after(start: int, config: ExperimentConfig, model: Model, run: Path, display: Display) -> TrainState:
     """The state before the first step of this process."""
-    if not start:
-        display.doing("compiling the initialisation")
-        return initial_state(model, config)
-    shapes = state_shapes(model, config)
-    variables, rest = load_train(run, start, _variables(shapes), _rest(shapes))
-    return TrainState(params=variables["params"], batch_stats=variables["batch_stats"], **rest)
-
-
-def _variables(state: TrainState) -> dict[str, Any]:
-    return {"params": state.params, "batch_stats": state.batch_stats}
-
-
-def _rest(state: TrainState) -> dict[str, Any]:
-    return {"step": state.step, "opt_state": state.opt_state, "key": state.key}
+    if start:
+        return load_state(run, start, model, config)
+    display.doing("compiling the initialisation")
+    return initial_state(model, config)

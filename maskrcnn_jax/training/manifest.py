@@ -1,6 +1,7 @@
 """The manifest of a run folder: what made it, and what went on with it."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -23,6 +24,8 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "nump
 # Fields that a resumed run may change. Paths of data are free because the data themselves are compared.
 FREE = (
     *("train.log_every", "train.checkpoint_every", "train.keep", "eval.every", "eval.batch_size", "eval.pictures"),
+    *("train.devices", "train.sharding", "train.accumulate", "train.patience", "train.max_nonfinite", "train.deterministic"),
+    *("train.stall_seconds", "data.max_unreadable"),
     *("data.workers", "data.train_annotations", "data.train_images", "data.val_annotations", "data.val_images"),
 )
 FREE_UNDER_MULTI_STEP = ("train.steps",)  # a cosine ends at the last step: with another one all its rates were others
@@ -39,6 +42,14 @@ def manifest(config: ExperimentConfig, train_source: Source, val_source: Source)
         "data": {"train": fingerprint(train_source), "val": fingerprint(val_source)},
         "config": to_dict(config),
     }
+
+
+def require_writable(run_dir: Path) -> None:
+    """Raise CheckpointError where a run folder cannot be made, or be written to."""
+    nearest = next(path for path in (run_dir.absolute(), *run_dir.absolute().parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        what = "is a file" if not nearest.is_dir() else "cannot be written to"
+        raise CheckpointError(f"{run_dir}: no run can be written there, {nearest} {what}; give another folder by --run-dir")
 
 
 def require_free(run_dir: Path) -> None:

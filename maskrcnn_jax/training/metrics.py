@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +13,35 @@ LINES = "metrics.jsonl"
 class MetricsLog:
     """Appends one line a logged step and group; lines after the step that training resumes from are taken back first."""
 
-    def __init__(self, run_dir: Path, start_step: int) -> None:
+    def __init__(self, run_dir: Path, start_step: int, *, writes: bool = True) -> None:
         """Open the log of a run.
 
         Args:
           run_dir: the run folder.
           start_step: steps done so far; later lines are of steps that will be done again.
+          writes: False for the processes of a run that only read and remember: one of them writes.
         """
         path = run_dir / LINES
         kept = [line for line in _whole_lines(path) if line["step"] <= start_step]
+        self._lines, self._writes = list(kept), writes
         self._held = {(line["step"], group) for line in kept for group in line}
+        if not writes:
+            return
         shortened = path.with_suffix(".new")
         shortened.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
         shortened.replace(path)  # at once: a process killed here loses no line
         self._file = path.open("a", encoding="utf-8")
-        from tensorboardX import SummaryWriter  # loads PyTorch where that is installed: not before it is needed
+        from tensorboardX.event_file_writer import EventsWriter  # loads PyTorch where that is installed: not before it is needed
 
         board = run_dir / "tensorboard"
-        shutil.rmtree(board, ignore_errors=True)  # a killed writer leaves the last two minutes out: made anew from the lines
-        self._board = SummaryWriter(str(board))
+        shutil.rmtree(board, ignore_errors=True)  # a killed writer may leave half an event: made anew from the lines
+        board.mkdir()
+        # Not its SummaryWriter: that one's thread dies of a full disk, and who writes on waits for it for ever.
+        self._board = EventsWriter(str(board / "events"))
         for line in kept:
             for group in line.keys() - {"step"}:
                 self._draw(line["step"], group, line[group])
+        self._board.flush()
 
     def write(self, step: int, values: dict[str, float], *, group: str) -> None:
         """Write the values of one step; the line is with the operating system on return.
@@ -49,17 +57,30 @@ class MetricsLog:
         if (step, group) in self._held:
             return
         numbers: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, group: numbers}) + "\n")
-        self._file.flush()
-        self._draw(step, group, numbers)
+        line = {"step": step, group: numbers}
+        self._lines.append(line)
+        if self._writes:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+            self._draw(step, group, numbers)
+            self._board.flush()
+
+    def history(self, group: str, name: str) -> list[float | None]:
+        """The values of one number so far, in the order of their steps; None where it was not finite."""
+        return [line[group][name] for line in self._lines if group in line]
 
     def _draw(self, step: int, group: str, numbers: dict[str, float | None]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
         for name, value in numbers.items():
             if value is not None:
-                self._board.add_scalar(f"{group}/{name}", value, step)
+                self._board.write_event(Event(wall_time=time.time(), step=step, summary=scalar(f"{group}/{name}", value)))
 
     def close(self) -> None:
         """Write out what is buffered."""
+        if not self._writes:
+            return
         self._file.close()
         self._board.close()
 

@@ -1,20 +1,22 @@
 """What training starts from."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jax.sharding import NamedSharding, PartitionSpec
 
 from maskrcnn_jax import checkpoint
 from maskrcnn_jax.config import ExperimentConfig, TrainConfig
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.models import Model, Variables
 from maskrcnn_jax.training.compiled import jit_once
-from maskrcnn_jax.training.step import TrainState, init_state, replicated
+from maskrcnn_jax.training.optimizer import check_patterns
+from maskrcnn_jax.training.placement import placed, shardings
+from maskrcnn_jax.training.step import TrainState, init_state, split_frozen
 from maskrcnn_jax.weights import (
     CLASS_LAYERS,
     WeightsError,
@@ -30,15 +32,23 @@ logger = logging.getLogger(__name__)
 
 
 def initial_state(model: Model, config: ExperimentConfig) -> TrainState:
-    """The state before the first step, on all devices of the model's mesh; raises what `initial_variables` raises."""
-    return replicated(init_state(initial_variables(model, config.train), model, config), model.mesh)
+    """The state before the first step, on the model's mesh.
+
+    Raises:
+      ConfigError: a pattern of `optimizer.layer_rates` or `train.freeze` matches nothing, or nothing is left to train.
+      WeightsError, CheckpointError: as `initial_variables`.
+    """
+    shapes = jax.eval_shape(model.init, jax.random.key(config.train.seed))["params"]
+    trainable, _ = split_frozen(shapes, model, replace(config.train, freeze=()))
+    check_patterns(trainable, config.optimizer, config.train)
+    return placed(init_state(initial_variables(model, config.train), model, config), model.mesh, config.train)
 
 
 def state_shapes(model: Model, config: ExperimentConfig) -> TrainState:
     """Shapes, dtypes and shardings of the state; computes nothing and reads no weights."""
     shapes = jax.eval_shape(lambda: init_state(model.init(jax.random.key(config.train.seed)), model, config))
-    everywhere = NamedSharding(model.mesh, PartitionSpec())
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), shapes)
+    where = shardings(shapes, model.mesh, config.train)
+    return jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes, where)
 
 
 def initial_variables(model: Model, config: TrainConfig) -> Variables:

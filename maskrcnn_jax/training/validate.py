@@ -15,9 +15,10 @@ from maskrcnn_jax.evaluation import Metrics
 from maskrcnn_jax.inference import CALLS_AT_ONCE, Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
 from maskrcnn_jax.ops import ratio_value
-from maskrcnn_jax.structs import Batch, Result
+from maskrcnn_jax.structs import Batch, Ratio, Result
 from maskrcnn_jax.training.inputs import categories_in, check_measurable
-from maskrcnn_jax.training.step import to_devices
+from maskrcnn_jax.training.placement import to_devices
+from maskrcnn_jax.training.processes import gathered, in_all, share
 
 
 class Evaluation(NamedTuple):
@@ -53,23 +54,49 @@ def validate(
     check_source(source)
     check_measurable(predictor.categories, source, replace(config, model=predictor.model.config))
     total = min(len(source), config.eval.max_images or len(source))
+    found = gathered(in_all(lambda: _measured(predictor, source, config, total, progress)))
+    ids = [image_id for part in found for image_id in part["image_ids"]]
+    if len(set(ids)) < len(ids):
+        twice = next(image_id for image_id in ids if ids.count(image_id) > 1)
+        raise DataError(f"{source_name(source)}: image id {twice} occurs twice; give every image an id of its own")
+    truth = evaluation.joined([part["truth"] for part in found])
+    detections = [entry for part in found for entry in part["detections"]]
+    metrics = evaluation.evaluate(truth, detections, max_detections=config.eval.max_detections)
+    losses = _mean_losses([part["losses"] for part in found])
+    return Evaluation(metrics, truth, detections, losses, sum(part["cut"] for part in found))
+
+
+def _measured(
+    predictor: Predictor, source: Source, config: ExperimentConfig, total: int, progress: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """What this process contributes: its share of the images, ready for JSON."""
+    own = share(total)
     categories = categories_in(source, predictor.categories)
     detections: list[dict[str, Any]] = []
+    ids: list[int] = []
     cut = 0
-    for done, image_id, result in _results(predictor, source, total):
+    for image_id, result in _results(predictor, source, own):
         detections.extend(evaluation.to_coco(result, image_id, categories))
         cut += result.cut
-        progress(done, total)
-    truth = evaluation.ground_truth(source, range(total))
-    metrics = evaluation.evaluate(truth, detections, max_detections=config.eval.max_detections)
+        ids.append(image_id)
+        progress(len(ids) * total // len(own), total)
     losses = validation_losses(predictor, source, config, total) if config.eval.losses else {}
-    return Evaluation(metrics, truth, detections, losses, cut)
+    truth = evaluation.ground_truth(source, own)
+    return {"image_ids": ids, "truth": truth, "detections": detections, "losses": losses, "cut": cut}
 
 
-def validation_losses(predictor: Predictor, source: Source, config: ExperimentConfig, total: int) -> dict[str, float]:
-    """The training losses on the first `total` images of `source`, without augmentation; each a mean over all of them.
+def _mean_losses(parts: list[dict[str, tuple[float, float]]]) -> dict[str, float]:
+    """Each loss over what all processes have summed; those without a share have no sums."""
+    sums = [part for part in parts if part]
+    return {
+        name: float(ratio_value(Ratio(*(np.float32(sum(part[name][i] for part in sums)) for i in range(2))))) for name in (sums or [{}])[0]
+    }
 
-    Where the images of a canvas do not fill the last batch, its first ones count twice.
+
+def validation_losses(predictor: Predictor, source: Source, config: ExperimentConfig, total: int) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of the training losses, without augmentation, summed over this process's share of the batches.
+
+    The batches hold the first `total` images of `source`. Where those of a canvas do not fill the last one, its first ones count twice.
     """
     model = predictor.model
     data = replace(config.data, flip=0.0, train_min_sides=())
@@ -78,13 +105,14 @@ def validation_losses(predictor: Predictor, source: Source, config: ExperimentCo
     plan = Plan(
         source.sizes, model.config.input, data, batch_size=size, seed=0, indices=np.arange(total), shuffle=False, image_ids=image_ids
     )
-    sums: Any = None
+    sums: Any = {}
     key = jax.random.key(config.train.seed)
-    stream = batches(source, plan, model.config.input, data, start_step=0, stop_step=plan.steps_per_epoch, seed=config.train.seed)
-    for step, batch in enumerate(stream):
+    steps = share(plan.steps_per_epoch)
+    stream = batches(source, plan, model.config.input, data, start_step=steps.start, stop_step=steps.stop, seed=config.train.seed)
+    for step, batch in zip(steps, stream, strict=True):
         ratios = _losses(model, predictor.variables, to_devices(batch, model.mesh), jax.random.fold_in(key, step))
-        sums = ratios if sums is None else jax.tree.map(jax.numpy.add, sums, ratios)
-    return {name: float(ratio_value(ratio)) for name, ratio in sums.items()}
+        sums = jax.tree.map(jax.numpy.add, sums, ratios) if sums else ratios
+    return {name: (float(ratio.numerator), float(ratio.denominator)) for name, ratio in sums.items()}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -92,19 +120,14 @@ def _losses(model: Model, variables: Variables, batch: Batch, key: jax.Array) ->
     return model.losses(variables, batch, key)[0]
 
 
-def _results(predictor: Predictor, source: Source, total: int) -> Iterator[tuple[int, int, Result]]:
-    """Images done, image id and result, image by image; of an example only id and image are held, its masks are large."""
+def _results(predictor: Predictor, source: Source, indices: range) -> Iterator[tuple[int, Result]]:
+    """Image id and result, image by image; of an example only id and image are held, its masks are large."""
     chunk = predictor.batch_size * CALLS_AT_ONCE
-    seen: set[int] = set()
-    for start in range(0, total, chunk):
+    for start in range(0, len(indices), chunk):
         ids, images = [], []
-        for i in range(start, min(start + chunk, total)):
+        for i in indices[start : start + chunk]:
             example = source[i]
             check_example(example, len(source.categories))
-            if int(example.image_id) in seen:
-                raise DataError(f"{source_name(source)}: image id {example.image_id} occurs twice; give every image an id of its own")
-            seen.add(int(example.image_id))
             ids.append(int(example.image_id))
             images.append(example.image)
-        for row, result in enumerate(predictor(images)):
-            yield start + row + 1, ids[row], result
+        yield from zip(ids, predictor(images), strict=True)

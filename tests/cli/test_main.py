@@ -78,7 +78,7 @@ def test_a_command_s_help_is_no_error(command, capsys):
 def test_the_help_of_a_config_says_what_each_field_means(capsys):
     code, out, _ = ends(["train", "shapes", "--help"], capsys)
     assert code == 0
-    for flag, meaning in (("--optimizer.learning-rate", "Peak learning rate."), ("--resume", "Go on from the latest checkpoint")):
+    for flag, meaning in (("--optimizer.learning-rate", "Peak learning rate"), ("--resume", "Go on from the latest checkpoint")):
         assert flag in out
         assert meaning in out
 

@@ -121,8 +121,11 @@ WRONG = [
     ("DataConfig", "max_objects", {"max_objects": 0}, "must be at least 1; got 0"),
     ("DataConfig", "mask_crop", {"mask_crop": 0}, "must be at least 1, or None; got 0"),
     ("DataConfig", "workers", {"workers": -1}, "must not be negative; got -1"),
+    ("DataConfig", "max_unreadable", {"max_unreadable": -1}, "must not be negative; got -1"),
     ("DataConfig", "train_min_sides", {"train_min_sides": (64, 0)}, "must be positive; got (64, 0)"),
     ("OptimizerConfig", "learning_rate", {"learning_rate": 0.0}, "must be positive; got 0.0"),
+    ("OptimizerConfig", "reference_batch", {"reference_batch": 0}, "must be at least 1, or None; got 0"),
+    ("OptimizerConfig", "layer_rates", {"layer_rates": ("fpn/*",)}, "must read like \"backbone/*=0.1\"; got ('fpn/*',)"),
     ("OptimizerConfig", "momentum", {"momentum": 1.0}, "must be in [0, 1); got 1.0"),
     ("OptimizerConfig", "momentum", {"momentum": -0.1}, "must be in [0, 1); got -0.1"),
     ("OptimizerConfig", "second_moment", {"second_moment": 1.0}, "must be in [0, 1); got 1.0"),
@@ -138,6 +141,13 @@ WRONG = [
     ("OptimizerConfig", "clip_norm", {"clip_norm": 0.0}, "must be positive, or None; got 0.0"),
     ("TrainConfig", "steps", {"steps": 0}, "must be at least 1; got 0"),
     ("TrainConfig", "batch_size", {"batch_size": 0}, "must be at least 1; got 0"),
+    ("TrainConfig", "devices", {"devices": 0}, "must be at least 1, or None; got 0"),
+    ("TrainConfig", "accumulate", {"accumulate": 0}, "must be at least 1; got 0"),
+    ("TrainConfig", "ema", {"ema": 1.0}, "must be in (0, 1), or None; got 1.0"),
+    ("TrainConfig", "ema", {"ema": 0.0}, "must be in (0, 1), or None; got 0.0"),
+    ("TrainConfig", "patience", {"patience": 0}, "must be at least 1, or None; got 0"),
+    ("TrainConfig", "max_nonfinite", {"max_nonfinite": 0}, "must be at least 1; got 0"),
+    ("TrainConfig", "stall_seconds", {"stall_seconds": 0.0}, "must be positive; got 0.0"),
     ("TrainConfig", "seed", {"seed": -1}, "must not be negative; got -1"),
     ("TrainConfig", "log_every", {"log_every": 0}, "must be at least 1; got 0"),
     ("TrainConfig", "checkpoint_every", {"checkpoint_every": 0}, "must be at least 1; got 0"),
@@ -246,6 +256,7 @@ UNBOUNDED = FREE | {
     ("OptimizerConfig", "learning_rate"),
     ("OptimizerConfig", "weight_decay"),
     ("OptimizerConfig", "clip_norm"),
+    ("TrainConfig", "stall_seconds"),
 }
 CLASSES = [value for value in vars(config_room).values() if dataclasses.is_dataclass(value)]
 

@@ -71,3 +71,63 @@ def test_a_bad_image_in_a_worker_ends_the_iterator_with_its_own_error(open_coco,
         list(batches(source, plan, INPUT, dataclasses.replace(DATA, workers=1), start_step=0, stop_step=2, seed=0))
     assert "image id 11" in str(error.value)
     assert "restore it" in str(error.value)
+
+
+class Torn:
+    """Of twelve pictures some cannot be read."""
+
+    categories = SOURCE.categories
+    sizes = SOURCE.sizes
+
+    def __init__(self, *torn):
+        self.torn = torn
+
+    def __len__(self):
+        return len(SOURCE)
+
+    def __getitem__(self, i):
+        if i in self.torn:
+            raise DataError(f"image id {i}: torn")
+        return SOURCE[i]
+
+
+def with_torn(*torn, max_unreadable=1, **options):
+    config = dataclasses.replace(DATA, max_unreadable=max_unreadable)
+    return list(batches(Torn(*torn), PLAN, INPUT, config, start_step=0, stop_step=4, seed=5, **options))
+
+
+def test_another_image_stands_in_for_one_that_cannot_be_read():
+    first, *_ = PLAN(1)[1]
+    for step, (batch, whole) in enumerate(zip(with_torn(first), load(0, 4), strict=True)):
+        assert batch.stand_ins.tolist() == [step == 1, False, False]
+        assert batch.faults.tolist() == [f"image id {first}: torn" if step == 1 else "", "", ""]
+        for row in range(3):
+            assert (batch.image_ids[row] == whole.image_ids[row]) == (not batch.stand_ins[row])
+    assert_equal(with_torn(first), with_torn(first))
+
+
+def test_without_leave_the_image_ends_it():
+    with pytest.raises(DataError, match="image id 3: torn"):
+        with_torn(3, max_unreadable=0)
+
+
+def test_where_no_other_can_be_read_the_image_ends_it():
+    first, *_ = PLAN(0)[1]
+    with pytest.raises(DataError, match=f"image id {first}: torn"):
+        with_torn(*range(12))
+
+
+def test_a_stand_in_fits_the_canvas_and_comes_from_the_same_group():
+    sizes = np.array([[100, 160], [160, 160], [90, 160], [160, 90], [95, 160]])
+    plan = Plan(sizes, INPUT, DATA, batch_size=1, seed=0)
+    assert plan.stand_ins(2, (100, 160), 8) == [4, 0]
+    assert plan.stand_ins(2, (160, 160), 2) == [3, 4]
+
+
+def test_a_process_makes_its_positions_of_the_global_batch():
+    whole = load(0, 3)
+    parts = [list(batches(SOURCE, PLAN, INPUT, DATA, start_step=0, stop_step=3, seed=5, positions=own)) for own in ([0], [1, 2])]
+    for step, batch in enumerate(whole):
+        assert batch.positions.tolist() == [0, 1, 2]
+        joined = jax.tree.map(lambda *rows: np.concatenate(rows), parts[0][step], parts[1][step])
+        assert_equal(joined, batch)

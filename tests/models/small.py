@@ -94,7 +94,7 @@ def example(seed: int, size: tuple[int, int], boxes: list[tuple[int, int, int, i
 
 def batch_of(examples: list[Example]) -> Batch:
     """As the compiled programs read it."""
-    return jax.tree.map(jnp.asarray, make_batch(examples, CANVAS, max_objects=CAPACITY, mask_crop=32)._replace(image_ids=None))
+    return jax.tree.map(jnp.asarray, make_batch(examples, CANVAS, max_objects=CAPACITY, mask_crop=32)._replace(image_ids=None, faults=None))
 
 
 FULL = example(0, (64, 64), [(6, 8, 38, 44), (34, 30, 60, 60)], [1, 3])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax import models
-from maskrcnn_jax.config import BackboneConfig, OptimizerConfig
+from maskrcnn_jax.config import BackboneConfig, OptimizerConfig, TrainConfig
 from maskrcnn_jax.training.step import init_state, make_step, split_frozen
 from tests import tiny
 from tests.models.small import CONFIG, FULL, SMALL, batch_of, by_name, with_
@@ -23,7 +23,7 @@ def config_of(frozen_stages):
 @pytest.mark.parametrize("frozen_stages", range(6))
 def test_frozen_stages(frozen_stages):
     model = models.build(config_of(frozen_stages))
-    _, frozen = split_frozen(jax.eval_shape(model.init, jax.random.key(0))["params"], model)
+    _, frozen = split_frozen(jax.eval_shape(model.init, jax.random.key(0))["params"], model, TrainConfig())
     assert {name.split("/")[1] for name in frozen} == set().union(*CONVS[:frozen_stages])
     assert all(name.startswith("backbone/") for name in frozen)
 

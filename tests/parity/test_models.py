@@ -259,8 +259,11 @@ def step(request, torch, torchvision, record):
         jnp.asarray(canvas),
         jnp.asarray(variant.sizes, jnp.int32),
         stacked([instances_of(objects, variant.canvas) for objects in theirs.objects]),
-        np.arange(len(pictures)),
-        np.zeros(len(pictures), np.int32),
+        positions=np.arange(len(pictures), dtype=np.int32),
+        image_ids=np.arange(len(pictures)),
+        objects_cut=np.zeros(len(pictures), np.int32),
+        stand_ins=np.zeros(len(pictures), np.bool_),
+        faults=None,
     )
     samples = stacked([anchor_samples_of(theirs, i, config.assign.rpn_samples) for i in count])
     rois = stacked([roi_samples_of(theirs, i) for i in count])

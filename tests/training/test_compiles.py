@@ -12,7 +12,8 @@ from maskrcnn_jax.data import CocoSource, batches
 from maskrcnn_jax.training import initial_variables
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.inputs import make_plan
-from maskrcnn_jax.training.step import init_state, replicated, to_devices
+from maskrcnn_jax.training.placement import placed, to_devices
+from maskrcnn_jax.training.step import init_state
 from tests import tiny
 
 BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
@@ -43,7 +44,7 @@ def test_an_epoch_over_coco_free_compiles_one_step_a_canvas(shared_data, compila
         tiny.experiment(model=network, optimizer=optimizer), data=DataConfig(max_objects=64, mask_crop=16, train_min_sides=(48, 64))
     )
     model = models.build(network)
-    state = replicated(init_state(initial_variables(model, config.train), model, config), model.mesh)
+    state = placed(init_state(initial_variables(model, config.train), model, config), model.mesh, config.train)
     plan = make_plan(config, source)
     steps = CompiledSteps(model, config, lambda canvas: None)
     stream = batches(source, plan, network.input, config.data, start_step=0, stop_step=plan.steps_per_epoch, seed=config.train.seed)

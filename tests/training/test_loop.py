@@ -1,6 +1,8 @@
 import io
 import json
+import os
 import re
+import signal
 import subprocess
 from dataclasses import replace
 
@@ -15,7 +17,7 @@ from maskrcnn_jax import checkpoint
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
 from maskrcnn_jax.config import ConfigError, EvalConfig, OptimizerConfig, to_dict
 from maskrcnn_jax.data import DataError
-from maskrcnn_jax.training import NonFiniteError, manifest, train
+from maskrcnn_jax.training import Interrupted, NonFiniteError, manifest, replay, train
 from maskrcnn_jax.training.inputs import make_plan
 from maskrcnn_jax.training.metrics import MetricsLog
 from tests import tiny
@@ -46,7 +48,7 @@ def test_a_run_leaves_metrics_checkpoints_results_and_pictures(run_training, rea
         (6, "train"),
         (6, "val"),
     ]
-    assert set(lines[0]["train"]) == LOSSES | {"grad_norm", "learning_rate", "objects_cut"}
+    assert set(lines[0]["train"]) == LOSSES | {"grad_norm", "learning_rate", "nonfinite", "objects_cut", "images_unreadable"}
     assert lines[-1]["val"]["mask_AP"] == lines[-1]["val"]["box_AP50"] == 1.0
     assert steps_on_disk(tmp_path) == [4, 6]
     assert json.loads((tmp_path / "detections.json").read_text()) == result.detections
@@ -279,7 +281,7 @@ def test_resuming_a_model_of_other_shapes_is_an_error(run_training, tmp_path, mo
     before = (tmp_path / "manifest.json").read_text()
     layer = {"kernel": jax.numpy.ones(4), "bias": jax.numpy.ones(3)}
     wider = {"params": {"backbone": {"stem": {"kernel": jax.numpy.ones(3)}}, "head": {"layer": layer}}, "batch_stats": {}}
-    monkeypatch.setattr("maskrcnn_jax.models.build", lambda config: tiny.stand_in(config)._replace(init=lambda key: wider))
+    monkeypatch.setattr("maskrcnn_jax.models.build", lambda *given: tiny.stand_in(*given)._replace(init=lambda key: wider))
     with pytest.raises(CheckpointError) as error:
         run_training(tiny.experiment(model=MODEL, steps=4), tmp_path, resume=True)
     expected = "params/head/layer/kernel is (3,); the model has (4,)"
@@ -287,17 +289,140 @@ def test_resuming_a_model_of_other_shapes_is_an_error(run_training, tmp_path, mo
     assert (tmp_path / "manifest.json").read_text() == before  # it still holds the config to go back to
 
 
-@pytest.mark.parametrize("checkpoint_every", [1, 2])
-def test_a_loss_that_is_not_finite_ends_the_run(checkpoint_every, run_training, read_lines, tmp_path):
-    optimizer = OptimizerConfig(learning_rate=1e30, warmup_steps=0)
-    config = tiny.experiment(model=MODEL, optimizer=optimizer, checkpoint_every=checkpoint_every)
+class Nan(tiny.Squares):
+    """The model's stand-in makes NaN of the images with these indices."""
+
+    def __init__(self, count, *bad):
+        super().__init__(count)
+        self.bad = bad
+
+    def __getitem__(self, i):
+        example = super().__getitem__(i)
+        if i in self.bad:
+            example.image[:] = tiny.POISON
+        return example
+
+
+def test_losses_that_are_not_finite_end_the_run_with_a_dump_that_can_be_replayed(run_training, read_lines, tmp_path, monkeypatch):
+    config = tiny.experiment(model=MODEL, max_nonfinite=2, batch_size=1, steps=8, checkpoint_every=100)
+    plan = make_plan(config, tiny.Squares(8))
+    bad = [int(i) for step in (3, 4) for i in plan(step)[1]]
     with pytest.raises(NonFiniteError) as error:
-        run_training(config, tmp_path)
-    ids = [100 + int(i) for i in make_plan(config, tiny.Squares(8))(1)[1]]
-    assert_says(error, "step 2: ", "loss", "mask", "grad_norm", str(ids), "lower optimizer.learning_rate", "optimizer.clip_norm")
-    assert "learning_rate" not in str(error.value).split(" not finite")[0]
-    assert [line["step"] for line in read_lines(tmp_path)] == [1]
-    assert steps_on_disk(tmp_path) == ([1] if checkpoint_every == 1 else [])
+        run_training(config, tmp_path, sources=(Nan(8, *bad), tiny.Squares(3)))
+    ids = [100 + bad[-1]]
+    folder = tmp_path / "nonfinite" / "step_5"
+    says = ("step 5: rpn_class not finite on images", str(ids), "the last of 2 such steps", f"maskrcnn replay {folder}")
+    assert_says(error, *says, "lower optimizer.learning_rate", "optimizer.clip_norm")
+    lines = read_lines(tmp_path)
+    assert [(line["step"], line["train"]["nonfinite"], line["train"]["loss"] is None) for line in lines] == [
+        (1, 0, False),
+        (2, 0, False),
+        (3, 0, False),
+        (4, 1, True),
+        (5, 2, True),
+    ]
+    monkeypatch.setattr("maskrcnn_jax.training.nonfinite._first_bad_array", lambda *_: "features.backbone[0]")
+    found = replay(folder)
+    assert (found.step, sorted(found.image_ids), found.term, found.array) == (5, sorted(ids), "rpn_class", "features.backbone[0]")
+    stored = checkpoint.load(folder)
+    whole = run_training(replace(config, train=replace(config.train, steps=3)), tmp_path / "three")
+    assert whole
+    jax.tree.map(
+        np.testing.assert_array_equal, stored.variables, checkpoint.load(tmp_path / "three").variables
+    )  # as before the first of them
+
+
+def test_one_bad_step_is_skipped_and_told(run_training, read_lines, tmp_path, caplog):
+    config = tiny.experiment(model=MODEL)
+    run_training(config, tmp_path, sources=(Nan(8, 3), tiny.Squares(3)))
+    plan = make_plan(config, tiny.Squares(8))
+    bad = [step + 1 for step in range(6) if 3 in plan(step)[1]]
+    assert 1 <= len(bad) <= 2
+    lines = [line for line in read_lines(tmp_path) if "train" in line]
+    assert [line["step"] for line in lines if line["train"]["nonfinite"]] == bad
+    assert sum("not finite on images" in record.getMessage() and "is skipped" in record.getMessage() for record in caplog.records) == len(
+        bad
+    )
+    assert "103" in caplog.text
+
+
+class Unreadable(tiny.Squares):
+    """Image 3 cannot be read."""
+
+    def __getitem__(self, i):
+        if i == 3:
+            raise DataError(f"image id {100 + i}: torn")
+        return super().__getitem__(i)
+
+
+def test_an_unreadable_image_is_told_counted_and_allowed_so_often(run_training, read_lines, tmp_path, caplog):
+    config = tiny.experiment(model=MODEL, steps=8)
+    sources = (Unreadable(8), tiny.Squares(3))
+    run_training(replace(config, data=replace(config.data, max_unreadable=2)), tmp_path / "two", sources=sources)
+    lines = [line for line in read_lines(tmp_path / "two") if "train" in line]
+    assert sum(line["train"]["images_unreadable"] for line in lines) == 2
+    assert caplog.text.count("image id 103: torn; another image stands in for it") == 2
+    with pytest.raises(DataError) as error:
+        run_training(replace(config, data=replace(config.data, max_unreadable=1)), tmp_path / "one", sources=sources)
+    assert_says(error, "2 images could not be read", "data.max_unreadable is 1", "mend them", "or allow more")
+
+
+def test_an_unreadable_image_costs_no_training(uninterrupted, run_training, read_lines, tmp_path):
+    config = tiny.experiment(model=MODEL, checkpoint_every=100)
+    with pytest.raises(DataError, match="image id 103: torn"):
+        run_training(config, tmp_path, sources=(Unreadable(8), tiny.Squares(3)))
+    done = next(step for step in range(6) if 3 in make_plan(config, tiny.Squares(8))(step)[1])
+    assert steps_on_disk(tmp_path) == ([done] if done else [])
+    run_training(config, tmp_path, resume=True)
+    assert read_lines(tmp_path) == read_lines(uninterrupted)
+    assert_equal_checkpoints(tmp_path, uninterrupted, 6)
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_sigterm_saves_and_the_resumed_run_is_as_never_stopped(at, uninterrupted, run_training, read_lines, tmp_path, monkeypatch):
+    config = tiny.experiment(model=MODEL)
+
+    def write(log, step, values, *, group, original=MetricsLog.write):
+        original(log, step, values, group=group)
+        if step == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsLog, "write", write)
+        with pytest.raises(Interrupted, match="told to stop after step"):
+            run_training(config, tmp_path)
+    assert signal.getsignal(signal.SIGTERM) == before
+    stopped = max(steps_on_disk(tmp_path))
+    assert at <= stopped < 6
+    run_training(config, tmp_path, resume=True)
+    assert read_lines(tmp_path) == read_lines(uninterrupted)
+    assert_equal_checkpoints(tmp_path, uninterrupted, 6)
+
+
+def test_the_moving_average_is_evaluated_and_survives_a_restart(run_training, read_lines, tmp_path):
+    config = tiny.experiment(model=MODEL, ema=0.5)
+    run_training(config, tmp_path / "whole")
+    run_training(replace(config, train=replace(config.train, steps=2)), tmp_path / "parts")
+    run_training(config, tmp_path / "parts", resume=True)
+    assert [line for line in read_lines(tmp_path / "parts") if "train" in line] == [
+        line for line in read_lines(tmp_path / "whole") if "train" in line
+    ]
+    assert_equal_checkpoints(tmp_path / "parts", tmp_path / "whole", 6)
+    run_training(replace(config, train=replace(config.train, ema=None)), tmp_path / "without")
+    kernels = [checkpoint.load(tmp_path / name).variables["params"]["head"]["layer"]["kernel"] for name in ("whole", "without")]
+    assert not np.allclose(*kernels)
+
+
+def test_training_ends_when_nothing_gets_better(run_training, read_lines, tmp_path):
+    config = tiny.experiment(model=MODEL, steps=20, patience=2)
+    config = replace(config, eval=replace(config.eval, every=3))
+    run_training(config, tmp_path)  # the stand-in's mask AP is 1 from the start
+    assert [line["step"] for line in read_lines(tmp_path) if "val" in line] == [3, 6, 9]
+    assert max(steps_on_disk(tmp_path)) == 9
+    before = (tmp_path / "metrics.jsonl").read_text()
+    run_training(config, tmp_path, resume=True)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
 def with_blue(count):

@@ -4,8 +4,8 @@ import numpy as np
 import optax
 import pytest
 
-from maskrcnn_jax.config import OptimizerConfig
-from maskrcnn_jax.training.optimizer import learning_rate, make_optimizer
+from maskrcnn_jax.config import ConfigError, OptimizerConfig, TrainConfig
+from maskrcnn_jax.training.optimizer import check_patterns, learning_rate, make_optimizer, moving_average
 
 PARAMS = {"a/kernel": np.array([1.0, -2.0], np.float32), "a/bias": np.array([3.0], np.float32)}
 GRADIENTS = [
@@ -13,6 +13,7 @@ GRADIENTS = [
     {"a/kernel": np.array([-0.5, 1.0], np.float32), "a/bias": np.array([0.5], np.float32)},
     {"a/kernel": np.array([0.125, 0.0], np.float32), "a/bias": np.array([2.0], np.float32)},
 ]
+TEN = TrainConfig(steps=10)
 
 
 def plain(**fields):
@@ -21,10 +22,10 @@ def plain(**fields):
 
 
 def walk(config, gradients=GRADIENTS):
-    optimizer = make_optimizer(config, steps=100)
+    optimizer = make_optimizer(config)
     params, state = PARAMS, optimizer.init(PARAMS)
     for gradient in gradients:
-        updates, state = optimizer.update(gradient, state, params)
+        updates, state = optimizer.update(gradient, state, params, rate=jnp.float32(0.1))
         params = optax.apply_updates(params, updates)
     return params
 
@@ -35,18 +36,18 @@ def walk(config, gradients=GRADIENTS):
 )
 def test_linear_warm_up_then_drops_at_the_milestones(step, expected):
     config = OptimizerConfig(learning_rate=0.1, warmup_steps=4, warmup_factor=0.2, milestones=(6, 8), gamma=0.5)
-    assert learning_rate(config, steps=10)(jnp.int32(step)) == pytest.approx(expected)
+    assert learning_rate(config, TEN)(jnp.int32(step)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 0.1), (2, 0.1 * 0.9045085), (5, 0.05), (10, 0.0), (11, 0.0)])
 def test_cosine_falls_to_zero_at_the_last_step(step, expected):
     config = OptimizerConfig(learning_rate=0.1, schedule="cosine", warmup_steps=0)
-    assert learning_rate(config, steps=10)(jnp.int32(step)) == pytest.approx(expected, abs=1e-8)
+    assert learning_rate(config, TEN)(jnp.int32(step)) == pytest.approx(expected, abs=1e-8)
 
 
 def test_warm_up_and_cosine_multiply():
     config = OptimizerConfig(learning_rate=0.1, schedule="cosine", warmup_steps=4, warmup_factor=0.5)
-    assert learning_rate(config, steps=10)(jnp.int32(2)) == pytest.approx(0.1 * 0.75 * 0.9045085)
+    assert learning_rate(config, TEN)(jnp.int32(2)) == pytest.approx(0.1 * 0.75 * 0.9045085)
 
 
 @pytest.mark.parametrize(("decay", "bias_decay"), [("kernels", 0.0), ("all", 0.5)])
@@ -85,3 +86,51 @@ def test_decay_comes_after_clipping():
     nothing = jax.tree.map(np.zeros_like, PARAMS)
     found = walk(plain(weight_decay=0.5, clip_norm=1e-6), [nothing])
     np.testing.assert_allclose(found["a/kernel"], PARAMS["a/kernel"] * (1 - 0.1 * 0.5), rtol=1e-6)
+
+
+def test_the_rate_is_scaled_to_the_batch():
+    config = plain(reference_batch=16)
+    assert learning_rate(config, TrainConfig(batch_size=4))(jnp.int32(0)) == pytest.approx(0.025)
+    assert learning_rate(config, TrainConfig(batch_size=64))(jnp.int32(0)) == pytest.approx(0.4)
+
+
+def test_layers_have_rates_of_their_own_the_first_pattern_counts():
+    found = walk(plain(momentum=0.0, layer_rates=("a/bias=0.5", "a/*=0.25")), GRADIENTS[:1])
+    np.testing.assert_allclose(found["a/kernel"], PARAMS["a/kernel"] - 0.025 * GRADIENTS[0]["a/kernel"], rtol=1e-6)
+    np.testing.assert_allclose(found["a/bias"], PARAMS["a/bias"] - 0.05 * GRADIENTS[0]["a/bias"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", ["backbone/*", "backbone/*=", "backbone/*=fast", "backbone/*=0", "backbone/*=-1"])
+def test_a_layer_rate_that_is_none_is_an_error(rate):
+    with pytest.raises(ConfigError, match=r'OptimizerConfig.layer_rates must read like "backbone/\*=0.1"'):
+        plain(layer_rates=(rate,))
+
+
+PATHS = ["fpn/inner1/kernel", "fpn/inner1/bias", "box_head/fc1/kernel"]
+
+
+@pytest.mark.parametrize(
+    ("rates", "freeze", "says"),
+    [
+        (("neck/*=0.1",), (), ("optimizer.layer_rates: 'neck/*'", "begin with box_head/fc1, fpn/inner1")),
+        ((), ("fpn/outer*",), ("train.freeze: 'fpn/outer*'", "begin with fpn/inner1")),
+        ((), ("fpn/*", "*"), ("train.freeze leaves no parameter",)),
+    ],
+)
+def test_patterns_that_match_nothing_or_everything_are_errors(rates, freeze, says):
+    with pytest.raises(ConfigError) as error:
+        check_patterns(PATHS, plain(layer_rates=rates), TrainConfig(freeze=freeze))
+    for word in says:
+        assert word in str(error.value)
+
+
+def test_patterns_that_match_pass():
+    check_patterns(PATHS, plain(layer_rates=("*/bias=2",)), TrainConfig(freeze=("fpn/*",)))
+
+
+def test_the_moving_average_by_hand():
+    average = {"a": jnp.array([0.0])}
+    for step, value in enumerate((1.0, 2.0, 4.0)):
+        average = moving_average(average, {"a": jnp.array([value])}, jnp.int32(step), 0.2)
+    # decays min(0.2, 1/10), min(0.2, 2/11), 0.2: 0.9, then 0.9 * 2/11 + 2 * 9/11, then 0.2 of that + 0.8 * 4
+    assert average["a"][0] == pytest.approx(0.2 * (0.9 * 2 / 11 + 2 * 9 / 11) + 0.8 * 4, rel=1e-6)

@@ -5,7 +5,8 @@ import pytest
 from maskrcnn_jax.config import OptimizerConfig
 from maskrcnn_jax.data import make_batch
 from maskrcnn_jax.training.compiled import CompiledSteps
-from maskrcnn_jax.training.step import init_state, make_step, replicated, split_frozen, to_devices
+from maskrcnn_jax.training.placement import placed, to_devices
+from maskrcnn_jax.training.step import averaged_variables, init_state, make_step, split_frozen
 from tests import tiny
 
 PLAIN = OptimizerConfig(learning_rate=0.1, warmup_steps=0, weight_decay=0.0)
@@ -18,7 +19,7 @@ def batch_of(canvas=(64, 64)):
 
 def start(config):
     model = tiny.stand_in(config.model)
-    return model, replicated(init_state(model.init(jax.random.key(3)), model, config), model.mesh)
+    return model, placed(init_state(model.init(jax.random.key(3)), model, config), model.mesh, config.train)
 
 
 def one_step(config, batch=None):
@@ -52,7 +53,7 @@ def test_every_step_draws_from_its_own_key():
 def test_frozen_parameters_have_no_optimizer_state_and_do_not_move():
     config = tiny.experiment()
     model, state = start(config)
-    trained, frozen = split_frozen(state.params, model)
+    trained, frozen = split_frozen(state.params, model, config.train)
     assert list(frozen) == ["backbone/stem/kernel"]
     assert sorted(trained) == ["head/layer/bias", "head/layer/kernel"]
     held = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state.opt_state)]
@@ -91,3 +92,64 @@ def test_one_program_a_canvas():
         assert np.isfinite(metrics["loss"])
     assert compiled == list(steps.programs) == [(64, 64), (64, 96)]
     assert state.step == 5
+
+
+def bad_batch():
+    batch = batch_of()
+    return batch._replace(image=np.full(batch.image.shape, np.nan, np.float32))
+
+
+def assert_same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, jax.tree.map(jax.random.key_data, a.key), jax.tree.map(jax.random.key_data, b.key))
+    jax.tree.map(np.testing.assert_array_equal, a._replace(key=None), b._replace(key=None))
+
+
+def test_a_step_that_is_not_finite_changes_nothing_but_the_counts():
+    config = tiny.experiment(ema=0.9)
+    model, state = start(config)
+    step = jax.jit(make_step(model, config))
+    good, bad = (to_devices(batch, model.mesh) for batch in (batch_of(), bad_batch()))
+    state, _ = step(state, good)
+    after, metrics = step(state, bad)
+    assert np.isnan(metrics["loss"])
+    assert metrics["nonfinite"] == 1
+    assert_same(after, state._replace(step=state.step + 1, nonfinite=state.nonfinite + 1))
+    again, metrics = step(after, good)
+    assert metrics["nonfinite"] == again.nonfinite == 0
+    assert not np.array_equal(again.params["head"]["layer"]["kernel"], state.params["head"]["layer"]["kernel"])
+
+
+def test_after_so_many_in_a_row_nothing_moves_any_more():
+    config = tiny.experiment(max_nonfinite=2)
+    model, state = start(config)
+    step = jax.jit(make_step(model, config))
+    good, bad = (to_devices(batch, model.mesh) for batch in (batch_of(), bad_batch()))
+    for _ in range(2):
+        state, _ = step(state, bad)
+    halted, metrics = step(state, good)
+    assert metrics["nonfinite"] == 2
+    assert_same(halted, state)
+
+
+def test_frozen_by_pattern_as_by_stage():
+    config = tiny.experiment(freeze=("head/*/bias",), optimizer=OptimizerConfig(learning_rate=0.1, warmup_steps=0, decay="all"))
+    before, after, _ = one_step(config)
+    model, _ = start(config)
+    assert sorted(split_frozen(before.params, model, config.train)[0]) == ["head/layer/kernel"]
+    assert np.array_equal(before.params["head"]["layer"]["bias"], after.params["head"]["layer"]["bias"])
+    assert not np.array_equal(before.params["head"]["layer"]["kernel"], after.params["head"]["layer"]["kernel"])
+
+
+def test_the_average_follows_the_trained_parameters_and_is_what_is_evaluated():
+    before, after, _ = one_step(tiny.experiment(ema=0.9, optimizer=PLAIN))
+    kernel, moved = (state.params["head"]["layer"]["kernel"] for state in (before, after))
+    np.testing.assert_allclose(after.average["head/layer/kernel"], 0.1 * kernel + 0.9 * moved, rtol=1e-6)  # the decay of step 0 is 1/10
+    assert sorted(after.average) == ["head/layer/bias", "head/layer/kernel"]
+    evaluated = averaged_variables(after)["params"]
+    assert np.array_equal(evaluated["head"]["layer"]["kernel"], after.average["head/layer/kernel"])
+    assert np.array_equal(evaluated["backbone"]["stem"]["kernel"], after.params["backbone"]["stem"]["kernel"])
+
+
+def test_images_that_others_stand_in_for_are_counted():
+    batch = batch_of()._replace(stand_ins=np.array([True, False]))
+    assert one_step(tiny.experiment(), batch)[2]["images_unreadable"] == 1

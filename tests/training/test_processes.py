@@ -1,0 +1,130 @@
+import json
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from maskrcnn_jax import checkpoint
+from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.training import EXIT_STATUS, processes
+from tests.training.starting import QUICK, WHOLE, begin, begin_together, ended
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, False),
+        ({"SLURM_STEP_NUM_TASKS": "1"}, False),
+        ({"SLURM_STEP_NUM_TASKS": "8"}, True),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, True),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
+        ({"TPU_WORKER_HOSTNAMES": "t-0,t-1"}, True),
+    ],
+)
+def test_launchers_say_that_there_are_several(environment, expected, monkeypatch):
+    for name in (*processes.COUNTS, processes.HOSTS):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert processes.started_by_others() == expected
+
+
+def test_one_flag_without_the_others_is_an_error():
+    with pytest.raises(UserError, match="give --processes and --process-id too"):
+        processes.connect("localhost:1234")
+
+
+def test_processes_that_do_not_find_each_other_are_an_error(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("deadline exceeded")
+
+    monkeypatch.setattr(jax.distributed, "initialize", fail)
+    with pytest.raises(UserError, match=r"do not find each other \(deadline exceeded\); see that every one of them runs"):
+        processes.connect("localhost:1234", 2, 1)
+
+
+def test_one_process_has_everything():
+    assert processes.gathered({"a": 1.5}) == [{"a": 1.5}]
+    assert processes.in_all(lambda: 3) == 3
+    assert list(processes.share(3)) == [0, 1, 2]
+
+
+def test_shares_are_in_order_and_nobody_is_left_out(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 4)
+    shares = []
+    for process in range(4):
+        monkeypatch.setattr(jax, "process_index", lambda process=process: process)
+        shares.append(list(processes.share(10)))
+    assert [i for own in shares for i in own] == list(range(10))
+    assert [len(share) for share in shares] == [2, 3, 2, 3]
+
+
+def test_what_fails_in_another_process_fails_here(monkeypatch):
+    monkeypatch.setattr(processes, "gathered", lambda value: [value, "run/x.json: no such file"])
+    with pytest.raises(processes.ProcessError, match=r"process 1: run/x.json: no such file"):
+        processes.in_all(lambda: 3)
+
+
+def same_run(run, other, *, close):
+    """The same lines, detections and last parameters; `close`: how near."""
+    lines = []
+    for folder in (run, other):
+        lines.append([json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()])
+        for line in lines[-1]:
+            line.get("train", {}).pop("images_per_second", None)
+    for ours, theirs in zip(*lines, strict=True):
+        assert ours.keys() == theirs.keys()
+        for group in ours.keys() - {"step"}:
+            unknown = {name for name, value in theirs[group].items() if value is None}
+            assert {name for name, value in ours[group].items() if value is None} == unknown
+            for name in theirs[group].keys() - unknown:
+                assert ours[group][name] == pytest.approx(theirs[group][name], rel=close, abs=close), (name, ours, theirs)
+    found = [json.loads((folder / "detections.json").read_text()) for folder in (run, other)]
+    assert [(entry["image_id"], entry["category_id"]) for entry in found[0]] == [(e["image_id"], e["category_id"]) for e in found[1]]
+    stored = [checkpoint.load(folder / "checkpoints" / str(checkpoint.latest_step(folder))) for folder in (run, other)]
+    assert stored[0].step == stored[1].step
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=close, atol=close), *(s.variables for s in stored))
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    """Float32 over six steps: sums in another order move parameters by some 1e-6."""
+    (status, output), *others = ended(begin(WHOLE, tmp_path / "one"), *begin_together(2, WHOLE, tmp_path / "two"))
+    assert status == 0, output
+    assert [status for status, _ in others] == [0, 0], others
+    same_run(tmp_path / "two", tmp_path / "one", close=1e-4)
+    assert others[1][1].count("mask AP") == 0  # one of them tells
+    assert "AP" in others[0][1]
+
+
+@pytest.mark.slow
+def test_four_processes_stop_together_and_one_goes_on(tmp_path):
+    environment = {"STEPS": "400", "BATCH": "4", "CHECKPOINT_EVERY": "1000", "EVALUATE_EVERY": "1000"}
+    four = begin_together(4, QUICK, tmp_path / "four", **environment)
+    lines = tmp_path / "four" / "metrics.jsonl"
+    while not (lines.is_file() and lines.read_text().count("\n") > 5):
+        time.sleep(0.05)
+        assert all(process.poll() is None for process in four), ended(*four)
+    four[2].send_signal(signal.SIGTERM)
+    done = ended(*four)
+    assert [status for status, _ in done] == [EXIT_STATUS] * 4, done
+    step = checkpoint.latest_step(tmp_path / "four")
+    assert 5 < step < 400
+    assert f"after step {step}; all is saved" in done[0][1]
+    resumed, whole = ended(begin(QUICK, tmp_path / "four", "--resume", **environment), begin(QUICK, tmp_path / "one", **environment))
+    assert (resumed[0], whole[0]) == (0, 0), (resumed, whole)
+    same_run(tmp_path / "four", tmp_path / "one", close=1e-4)
+
+
+@pytest.mark.soak  # JAX's heartbeat takes 100 s to find out
+def test_a_process_that_dies_takes_the_others_with_it(tmp_path):
+    two = begin_together(2, QUICK, tmp_path / "run", STEPS="100000", CHECKPOINT_EVERY="10")
+    while (checkpoint.latest_step(tmp_path / "run") or 0) < 20:
+        time.sleep(0.05)
+        assert all(process.poll() is None for process in two), ended(*two)
+    two[1].kill()
+    (status, _), _ = ended(*two, timeout=200)
+    assert status not in (0, EXIT_STATUS)
+    assert checkpoint.load(tmp_path / "run").step >= 20  # the last checkpoint is whole

@@ -1,0 +1,71 @@
+"""Signals at random moments of one run: what is left at the end is what an undisturbed run leaves, to the bit."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from maskrcnn_jax import checkpoint
+from maskrcnn_jax.training import EXIT_STATUS
+from tests.training.starting import QUICK, begin, ended
+
+
+def disturb(run: Path, signals: int, seed: int, **environment: str) -> list[str]:
+    """Start the run again and again until it has got so many signals and ended; what happened, a word each time.
+
+    A third of the signals come when a checkpoint is being written, the others up to six seconds after the process began. SIGKILL
+    and SIGTERM take turns.
+    """
+    rng = random.Random(seed)
+    story: list[str] = []
+    while True:
+        resume = ["--resume"] if (run / "manifest.json").is_file() else []
+        process = begin(QUICK, run, *resume, **environment)
+        if len(story) < signals:
+            while_writing = rng.random() < 1 / 3
+            until = time.monotonic() + (60 if while_writing else rng.uniform(1, 6))
+            while process.poll() is None and time.monotonic() < until:
+                if while_writing and any(run.glob("checkpoints/*tmp*")):
+                    break
+                time.sleep(0.001)
+            number = signal.SIGTERM if len(story) % 2 else signal.SIGKILL
+            process.send_signal(number)
+            story.append("writing" if while_writing else "anywhere")
+        ((status, output),) = ended(process)
+        # A process that has not yet begun to listen dies of SIGTERM; one may end before its signal comes.
+        assert status in (0, EXIT_STATUS, -signal.SIGKILL, -signal.SIGTERM), output
+        if status == 0 and len(story) >= signals:
+            return story
+
+
+def assert_same_run(run: Path, other: Path, read_lines) -> None:
+    assert read_lines(run) == read_lines(other)
+    steps = [sorted(int(path.name) for path in (folder / "checkpoints").iterdir()) for folder in (run, other)]
+    assert steps[0] == steps[1]
+    for step in steps[0]:
+        ours, theirs = (checkpoint.load(folder / "checkpoints" / str(step)) for folder in (run, other))
+        jax.tree.map(np.testing.assert_array_equal, ours.variables, theirs.variables)
+    assert (run / "detections.json").read_bytes() == (other / "detections.json").read_bytes()
+
+
+def soak(folder: Path, signals: int, steps: int, read_lines) -> None:
+    environment = {"STEPS": str(steps), "CHECKPOINT_EVERY": "7", "EVALUATE_EVERY": "50"}
+    ((status, output),) = ended(begin(QUICK, folder / "whole", **environment))
+    assert status == 0, output
+    story = disturb(folder / "run", signals, 0, **environment)
+    assert story.count("writing") > signals / 6
+    assert_same_run(folder / "run", folder / "whole", read_lines)
+
+
+@pytest.mark.slow
+def test_six_signals(tmp_path, read_lines):
+    soak(tmp_path, 6, 100, read_lines)
+
+
+@pytest.mark.soak
+def test_sixty_signals(tmp_path, read_lines):
+    soak(tmp_path, 60, 300, read_lines)
