@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
-from jaxtyping import Array, Bool
+from jaxtyping import Array
 
 from maskrcnn_jax.config import ExperimentConfig, TrainConfig
 from maskrcnn_jax.models import DATA_AXIS, Losses, Model, Variables
@@ -82,20 +82,27 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
         (loss, (values, batch_stats)), gradients = jax.value_and_grad(total, has_aux=True)(trained)
         norm = optax.tree.norm(gradients)
         before, _ = split_frozen(state.params, model, config.train)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, before, rate=rate(state.step))
-        moved: Flat = optax.apply_updates(before, updates)
-        average = moving_average(state.average, moved, state.step, config.train.ema) if config.train.ema else {}
+
+        def move() -> tuple[Flat, Any, Any, Flat]:
+            updates, opt_state = optimizer.update(gradients, state.opt_state, before, rate=rate(state.step))
+            moved: Flat = optax.apply_updates(before, updates)
+            average = moving_average(state.average, moved, state.step, config.train.ema) if config.train.ema else {}
+            return moved, batch_stats, opt_state, average
+
+        def stay() -> tuple[Flat, Any, Any, Flat]:
+            return before, state.batch_stats, state.opt_state, state.average
+
         halted = state.nonfinite >= config.train.max_nonfinite
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
-        after = state._replace(
+        moved, stats, opt_state, average = jax.lax.cond(finite & ~halted, move, stay)
+        after = TrainState(
+            step=jnp.where(halted, state.step, state.step + 1),
             params=unflatten_dict(flatten_dict(state.params, sep="/") | moved, sep="/"),
-            batch_stats=batch_stats,
+            batch_stats=stats,
             opt_state=opt_state,
             average=average,
-        )
-        after = _chosen(finite & ~halted, after, state)._replace(
-            step=jnp.where(halted, state.step, state.step + 1),
             nonfinite=jnp.where(halted, state.nonfinite, jnp.where(finite, 0, state.nonfinite + 1)),
+            key=state.key,
         )
         metrics = values | {
             "loss": loss,
@@ -151,7 +158,3 @@ def averaged_variables(state: TrainState) -> Variables:
     """What is evaluated: the model's variables, with the average in place of the trained parameters where there is one."""
     params = unflatten_dict(flatten_dict(state.params, sep="/") | state.average, sep="/")
     return {"params": params, "batch_stats": state.batch_stats}
-
-
-def _chosen(condition: Bool[Array, ""], yes: TrainState, no: TrainState) -> TrainState:
-    return jax.tree.map(lambda x, y: x if x is y else jnp.where(condition, x, y), yes, no)
