@@ -82,9 +82,6 @@ $(VENV)/.package: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.test $(VENV)/.dev $(VENV)/.soak: $(VENV)/.test  ## sixty signals at random moments of one run, which must end as if there had been none: ten minutes
-	$(PYTEST) -m soak
-
-parity: $(VENV)/.%: $(VENV)/.package
+$(VENV)/.test $(VENV)/.dev $(VENV)/.parity: $(VENV)/.%: $(VENV)/.package
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	touch $@

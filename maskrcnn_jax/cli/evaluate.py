@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 from rich.console import Console
 from rich.progress import Progress
 
 from maskrcnn_jax import checkpoint, evaluation, models, training
-from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
+from maskrcnn_jax.cli.experiments import ManyProcesses, experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
-from maskrcnn_jax.config import ExperimentConfig, describe_experiment, load_experiment
+from maskrcnn_jax.config import describe_experiment, load_experiment
 from maskrcnn_jax.data import DataError, open_source
 from maskrcnn_jax.inference import Predictor
 
@@ -26,7 +27,7 @@ data of its own config. With the name of a config instead, the model is the one 
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalCommand(ExperimentConfig):
+class EvalCommand(ManyProcesses):
     """Measure COCO box and mask AP on the validation data."""
 
     out: Path | None = None
@@ -40,12 +41,13 @@ def main(arguments: Sequence[str]) -> None:
     stored = checkpoint.load(name) if is_folder else None
     defaults, about = (stored.config, "") if stored else (load_experiment(name), describe_experiment(name))
     command = parse(EvalCommand, defaults, rest, prog=f"maskrcnn eval {name}", about=about)
+    command.connect()
     config = experiment_of(command)
     try:
         source = open_source(config.data, "val")
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
-    model = models.build(config.model, training.local_mesh(config.train))
+    model = models.build(config.model, models.make_mesh(jax.local_devices()))
     if stored:
         training.check_variables(model, stored.variables, name)
     else:
@@ -53,12 +55,14 @@ def main(arguments: Sequence[str]) -> None:
     variables = stored.variables if stored else training.initial_variables(model, config.train)
     categories = stored.categories if stored else source.categories
     predictor = Predictor(model, variables, categories, batch_size=config.eval.batch_size * model.mesh.size)
-    console = Console()
+    console = Console(quiet=not training.is_main())
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("evaluating", total=len(source))
         result = training.validate(
             predictor, source, config, progress=lambda done, total: progress.update(task, completed=done, total=total)
         )
+    if not training.is_main():
+        return
     if command.out is not None:
         command.out.mkdir(parents=True, exist_ok=True)
         evaluation.write_results(command.out / "detections.json", result.detections)

@@ -7,9 +7,26 @@ from typing import Any, TypeVar
 
 import tyro
 
+from maskrcnn_jax import training
 from maskrcnn_jax.config import ExperimentConfig
 
 T = TypeVar("T", bound=ExperimentConfig)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ManyProcesses(ExperimentConfig):
+    """An experiment that several processes may share."""
+
+    coordinator: str | None = None
+    """HOST:PORT of the first of several processes, where neither SLURM, Open MPI nor a TPU pod tells it; with the next two."""
+    processes: int | None = None
+    """How many processes there are."""
+    process_id: int | None = None
+    """Which of them this is, from 0."""
+
+    def connect(self) -> None:
+        """Join the others, if there are any; before JAX computes anything."""
+        training.connect(self.coordinator, self.processes, self.process_id)
 
 
 def parse(command: type[T], defaults: ExperimentConfig, arguments: Sequence[str], *, prog: str, about: str = "") -> T:

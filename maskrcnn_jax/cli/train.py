@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskrcnn_jax import training
-from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
+from maskrcnn_jax.cli.experiments import ManyProcesses, experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
-from maskrcnn_jax.config import ExperimentConfig, describe_experiment, load_experiment
+from maskrcnn_jax.config import describe_experiment, load_experiment
 from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn train CONFIG [--run-dir DIR] [--resume] [--dry-run] [--FIELD VALUE ...]
@@ -28,7 +28,7 @@ CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or 
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainCommand(ExperimentConfig):
+class TrainCommand(ManyProcesses):
     """Train a model, evaluate it, and leave checkpoints, metrics and pictures in a run folder."""
 
     run_dir: Path | None = None
@@ -37,19 +37,13 @@ class TrainCommand(ExperimentConfig):
     """Go on from the latest checkpoint in the run folder."""
     dry_run: bool = False
     """Print parameters, compile, print memory and time; write nothing."""
-    coordinator: str | None = None
-    """HOST:PORT of the first of several processes, where neither SLURM, Open MPI nor a TPU pod tells it; with the next two."""
-    processes: int | None = None
-    """How many processes there are."""
-    process_id: int | None = None
-    """Which of them this is, from 0."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
     command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}", about=describe_experiment(name))
-    training.connect(command.coordinator, command.processes, command.process_id)
+    command.connect()
     if command.dry_run and command.resume:
         raise UserError("--dry-run begins no run and resumes none; leave out --resume to see what the whole run takes")
     if command.dry_run:

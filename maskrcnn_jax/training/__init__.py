@@ -5,7 +5,6 @@ from maskrcnn_jax.training.inputs import check_classes
 from maskrcnn_jax.training.interruption import EXIT_STATUS, Interrupted
 from maskrcnn_jax.training.loop import train
 from maskrcnn_jax.training.nonfinite import NonFiniteError, Replay, replay
-from maskrcnn_jax.training.placement import local_mesh
 from maskrcnn_jax.training.processes import ProcessError, connect, is_main
 from maskrcnn_jax.training.start import check_variables, initial_variables
 from maskrcnn_jax.training.validate import Evaluation, validate
@@ -23,7 +22,6 @@ __all__ = [
     "dry_run",
     "initial_variables",
     "is_main",
-    "local_mesh",
     "replay",
     "train",
     "validate",

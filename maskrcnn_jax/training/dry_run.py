@@ -13,7 +13,7 @@ from maskrcnn_jax.data import Source
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.inputs import checked_sources, train_batches
-from maskrcnn_jax.training.placement import to_devices, train_mesh
+from maskrcnn_jax.training.placement import own_positions, to_devices, train_mesh
 from maskrcnn_jax.training.start import initial_state
 from maskrcnn_jax.training.step import split_frozen
 
@@ -37,7 +37,7 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
     state = initial_state(model, config)
     out.print(parameter_table(state.params, model, config.train))
     steps = CompiledSteps(model, config, lambda canvas: out.print(f"compiling the step for {canvas[0]} x {canvas[1]}"))
-    batch = to_devices(next(train_batches(config, train_source, 0, 1)), model.mesh)
+    batch = to_devices(next(train_batches(config, train_source, 0, 1, own_positions(model.mesh, config.train.batch_size))), model.mesh)
     start = time.perf_counter()
     program = steps.program(state, batch)
     compile_seconds = time.perf_counter() - start
