@@ -8,7 +8,7 @@ from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.inference import Predictor, load
 from maskrcnn_jax.models import Model, build
 from maskrcnn_jax.structs import Batch, Category, Detections, Example, Instances, Proposals, Result
-from maskrcnn_jax.training import Evaluation, NonFiniteError, train, validate
+from maskrcnn_jax.training import Evaluation, Interrupted, NonFiniteError, train, validate
 from maskrcnn_jax.weights import WeightsError
 
 __version__ = "0.1.0"
@@ -25,6 +25,7 @@ __all__ = [
     "Example",
     "ExperimentConfig",
     "Instances",
+    "Interrupted",
     "Model",
     "ModelConfig",
     "NonFiniteError",

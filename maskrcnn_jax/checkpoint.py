@@ -65,7 +65,7 @@ class CheckpointWriter:
         self._about = {"config": to_dict(config), "categories": [list(category) for category in categories]}
 
     def save(self, step: int, variables: dict[str, Any], train: Any | None, mask_ap: float | None) -> None:
-        """Write the checkpoint of `step` and return once it is whole on disk.
+        """Write the checkpoint of `step`, in place of one that is there, and return once it is whole on disk.
 
         Args:
           step: training steps done.
@@ -82,12 +82,14 @@ class CheckpointWriter:
         known = mask_ap is not None and not np.isnan(mask_ap)
         metrics = {"mask_ap": mask_ap if known else NOT_MEASURED}
         try:
+            if step in self._manager.all_steps():
+                self._manager.delete(step)
             self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics, force=True)
             self._manager.wait_until_finished()
         except Exception as error:  # whatever Orbax and what it is made of raise where a disk is full
             raise CheckpointError(
                 f"{self._manager.directory}: the checkpoint of step {step} could not be written ({_first_line(error)}); those before it "
-                "are whole: free some space or mend the disk, then go on with --resume"
+                "are whole: see that the disk can be written and has space, then go on with --resume"
             ) from error
 
     def close(self) -> None:
@@ -162,8 +164,8 @@ def load_train(run_dir: Path, step: int, variables: dict[str, Any], train: Any) 
         raise
     except Exception as error:  # whatever Orbax and what it is made of raise on bad bytes
         raise CheckpointError(
-            f"{folder}: cannot be read, it is damaged or of another version of this package ({_first_line(error)}); delete this folder to "
-            "go on from the checkpoint before it, or start another run folder"
+            f"{folder}: cannot be read ({_first_line(error)}); try again, or where it is damaged, or of another version of this package, "
+            "move this folder aside to go on from the checkpoint before it"
         ) from error
 
 

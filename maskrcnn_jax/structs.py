@@ -67,6 +67,7 @@ class Batch(NamedTuple):
     objects_cut: int32[b], objects beyond the capacity g, left out.
     stand_ins: bool[b], whether the image stands in for one that could not be read.
     faults: str[b], what is wrong with that one, "" elsewhere (host only).
+    void: bool[b], whether this is no image at all, because it could not be read and none stands in: a step that has one does nothing.
     """
 
     image: Array
@@ -77,6 +78,7 @@ class Batch(NamedTuple):
     objects_cut: Array
     stand_ins: Array
     faults: Array
+    void: Array
 
 
 class Proposals(NamedTuple):

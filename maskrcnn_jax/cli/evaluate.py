@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from maskrcnn_jax import checkpoint, evaluation, models, training
-from maskrcnn_jax.cli.experiments import ManyProcesses, experiment_of, first_argument, parse
+from maskrcnn_jax.cli.experiments import ManyProcesses, connect, experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import describe_experiment, load_experiment
 from maskrcnn_jax.data import DataError, open_source
@@ -37,11 +37,11 @@ class EvalCommand(ManyProcesses):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
+    connect(rest)
     is_folder = Path(name).is_dir() or (len(Path(name).parts) > 1 and not name.endswith(".py"))
     stored = checkpoint.load(name) if is_folder else None
     defaults, about = (stored.config, "") if stored else (load_experiment(name), describe_experiment(name))
     command = parse(EvalCommand, defaults, rest, prog=f"maskrcnn eval {name}", about=about)
-    command.connect()
     config = experiment_of(command)
     try:
         source = open_source(config.data, "val")

@@ -1,5 +1,6 @@
 """Changing an experiment's fields from the command line."""
 
+import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -24,9 +25,14 @@ class ManyProcesses(ExperimentConfig):
     process_id: int | None = None
     """Which of them this is, from 0."""
 
-    def connect(self) -> None:
-        """Join the others, if there are any; before JAX computes anything."""
-        training.connect(self.coordinator, self.processes, self.process_id)
+
+def connect(arguments: Sequence[str]) -> None:
+    """Join the other processes that `arguments`, or a launcher, tell of; before anything else, for reading a checkpoint starts JAX."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--coordinator")
+    parser.add_argument("--processes", type=int)
+    parser.add_argument("--process-id", "--process_id", type=int)
+    training.connect(**vars(parser.parse_known_args(arguments)[0]))
 
 
 def parse(command: type[T], defaults: ExperimentConfig, arguments: Sequence[str], *, prog: str, about: str = "") -> T:

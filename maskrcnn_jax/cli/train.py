@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskrcnn_jax import training
-from maskrcnn_jax.cli.experiments import ManyProcesses, experiment_of, first_argument, parse
+from maskrcnn_jax.cli.experiments import ManyProcesses, connect, experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import describe_experiment, load_experiment
 from maskrcnn_jax.errors import UserError
@@ -42,8 +42,8 @@ class TrainCommand(ManyProcesses):
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
+    connect(rest)
     command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}", about=describe_experiment(name))
-    command.connect()
     if command.dry_run and command.resume:
         raise UserError("--dry-run begins no run and resumes none; leave out --resume to see what the whole run takes")
     if command.dry_run:

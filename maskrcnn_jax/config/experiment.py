@@ -115,7 +115,7 @@ class TrainConfig:
     where it is needed."""
     accumulate: int = 1
     """Parts that a step's images are computed in, one after the other: a batch larger than memory holds, with the same gradient.
-    Batch norms that are trained see one part at a time."""
+    Batch norms that are trained see one part at a time, and devices sum their gradients once a part."""
     seed: int = 0
     """Seed of initialisation, order, augmentation and sampling."""
     weights: str | None = None

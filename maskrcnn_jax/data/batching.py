@@ -56,6 +56,7 @@ def make_batch(
         objects_cut=np.array([max(0, len(example.labels) - max_objects) for example in examples], np.int32),
         stand_ins=np.array([fault != "" for fault in faults]),
         faults=np.array(faults, np.str_),
+        void=np.zeros(len(examples), np.bool_),
     )
 
 

@@ -1,6 +1,10 @@
 """Batches by step, prepared ahead by threads or processes."""
 
 import contextlib
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +22,7 @@ from maskrcnn_jax.data.source import DataError, Source
 from maskrcnn_jax.data.transforms import train_transform
 from maskrcnn_jax.structs import Batch, Example
 
+NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
 _THREADS = 2  # of this process, where there are no workers: JAX needs the cores
 _STAND_INS = 8  # images tried in place of one that cannot be read
 _AHEAD = 4  # whole batches kept ready; one of COCO's takes 80 MB
@@ -53,6 +58,22 @@ class BatchOfStep:
             rng = np.random.default_rng((self.seed, int(step), i + 1))
             examples.append(train_transform(example, rng, self.input_config, self.data_config))
             faults.append(fault)
+        return self._batch(examples, canvas, positions, faults)
+
+    def void(self, step: int, fault: str) -> Batch:
+        """In place of a batch that cannot be made: black images, and the fault."""
+        canvas, indices = self.plan(int(step))
+        positions = range(len(indices)) if self.positions is None else self.positions
+        examples = []
+        for i in positions:
+            height, width = (int(side) for side in self.source.sizes[int(indices[i])])
+            masks = np.zeros((0, height, width), np.uint8)
+            black = Example(np.zeros((height, width, 3), np.uint8), -1, masks, NO_BOXES, NO_LABELS, NO_LABELS.astype(np.bool_))
+            examples.append(train_transform(black, np.random.default_rng(0), self.input_config, self.data_config))
+        batch = self._batch(examples, canvas, positions, [""] * len(examples))
+        return batch._replace(faults=np.array([fault] * len(examples)), void=np.ones(len(examples), np.bool_))
+
+    def _batch(self, examples: list[Example], canvas: Size, positions: Sequence[int], faults: list[str]) -> Batch:
         config = self.data_config
         return make_batch(examples, canvas, max_objects=config.max_objects, mask_crop=config.mask_crop, positions=positions, faults=faults)
 
@@ -74,6 +95,20 @@ class BatchOfStep:
         return example
 
 
+@dataclass(frozen=True)
+class OrVoid:
+    """Step -> Batch as `make` does, and a void batch where it raises DataError."""
+
+    make: BatchOfStep
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of step `step` >= 0."""
+        try:
+            return self.make(step)
+        except DataError as error:
+            return self.make.void(step, str(error))
+
+
 def batches(
     source: Source,
     plan: Plan,
@@ -84,6 +119,7 @@ def batches(
     stop_step: int,
     seed: int,
     positions: Sequence[int] | None = None,
+    voids: bool = False,
 ) -> Iterator[Batch]:
     """Batches of steps `start_step` ... `stop_step - 1` in order.
 
@@ -94,20 +130,21 @@ def batches(
       data_config: with `workers` above 0 so many processes make whole batches, and a script needs the usual
         `if __name__ == "__main__"` guard; with 0, threads of this process do.
       positions: of the global batch, what this process makes; None: all.
+      voids: gives a void batch, with the fault, for a step whose image cannot be used, and goes on: other processes may wait for it.
 
     Raises:
-      DataError: from the iterator, at the step whose image cannot be used, or when a worker process dies.
+      DataError: from the iterator, at the step whose image cannot be used, unless `voids`, or when a worker process dies.
     """
     make = BatchOfStep(source, plan, input_config, data_config, seed, positions)
     threads = 1 if data_config.workers else _THREADS
     buffer = 1 if data_config.workers else _AHEAD
-    dataset = grain.MapDataset.range(start_step, stop_step).map(make)
+    dataset = grain.MapDataset.range(start_step, stop_step).map(OrVoid(make) if voids else make)
     ahead = dataset.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffer))
     if data_config.workers:
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain sends absl's flags to its workers and refuses unparsed ones
         options = grain.MultiprocessingOptions(num_workers=data_config.workers, per_worker_buffer_size=2)
-        ahead = ahead.mp_prefetch(options, worker_init_fn=_one_thread)
+        ahead = ahead.mp_prefetch(options, worker_init_fn=_begin_worker)
     iterator = iter(ahead)
     try:
         yield from iterator
@@ -122,6 +159,16 @@ def batches(
         iterator.close()  # else workers leave shared memory behind
 
 
-def _one_thread(_worker: int, _workers: int) -> None:
-    """OpenCV's own threads would compete with the other workers."""
-    cv2.setNumThreads(1)
+def _begin_worker(_worker: int, _workers: int) -> None:
+    """What a worker process does first."""
+    cv2.setNumThreads(1)  # OpenCV's own threads would compete with the other workers
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # schedulers send it to all processes; the one that trains decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without it a worker outlives a parent that is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -136,6 +136,7 @@ class Golden:
             objects_cut=np.zeros(count, np.int32),
             stand_ins=np.zeros(count, np.bool_),
             faults=None,
+            void=np.zeros(count, np.bool_),
         )
 
     def polygons(self, i: int, size: Size) -> list[list[np.ndarray]]:

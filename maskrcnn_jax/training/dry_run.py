@@ -9,7 +9,7 @@ from rich.table import Table
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import ExperimentConfig, TrainConfig
-from maskrcnn_jax.data import Source
+from maskrcnn_jax.data import DataError, Source
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.inputs import checked_sources, train_batches
@@ -37,7 +37,10 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
     state = initial_state(model, config)
     out.print(parameter_table(state.params, model, config.train))
     steps = CompiledSteps(model, config, lambda canvas: out.print(f"compiling the step for {canvas[0]} x {canvas[1]}"))
-    batch = to_devices(next(train_batches(config, train_source, 0, 1, own_positions(model.mesh, config.train.batch_size))), model.mesh)
+    first = next(train_batches(config, train_source, 0, 1, own_positions(model.mesh, config.train.batch_size)))
+    if first.void.any():
+        raise DataError(str(first.faults[0]))
+    batch = to_devices(first, model.mesh)
     start = time.perf_counter()
     program = steps.program(state, batch)
     compile_seconds = time.perf_counter() - start

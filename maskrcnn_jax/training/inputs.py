@@ -108,7 +108,7 @@ def make_plan(config: ExperimentConfig, source: Source) -> Plan:
 def train_batches(
     config: ExperimentConfig, source: Source, start_step: int, stop_step: int, positions: Sequence[int] | None = None
 ) -> Iterator[Batch]:
-    """The training batches of steps `start_step` ... `stop_step - 1`, of each the images at `positions`; None: all."""
+    """The training batches of steps `start_step` ... `stop_step - 1`, some perhaps void, of each the images at `positions`; None: all."""
     return batches(
         source,
         make_plan(config, source),
@@ -118,4 +118,5 @@ def train_batches(
         stop_step=stop_step,
         seed=config.train.seed,
         positions=positions,
+        voids=True,
     )

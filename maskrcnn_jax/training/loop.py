@@ -18,6 +18,7 @@ from maskrcnn_jax import evaluation, models, visualize
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, latest_step
 from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.data import DataError, Source
+from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.structs import Batch
@@ -37,7 +38,7 @@ from maskrcnn_jax.training.manifest import (
 from maskrcnn_jax.training.metrics import MetricsLog
 from maskrcnn_jax.training.nonfinite import NonFiniteError, dump, first_bad
 from maskrcnn_jax.training.placement import local_mesh, on_this_process, own_positions, to_devices, train_mesh
-from maskrcnn_jax.training.processes import in_all, is_main
+from maskrcnn_jax.training.processes import ProcessError, gathered, in_all, is_main
 from maskrcnn_jax.training.start import initial_state
 from maskrcnn_jax.training.step import StepMetrics, TrainState, averaged_variables
 from maskrcnn_jax.training.stored import load_state, save_state
@@ -94,17 +95,33 @@ def train(
     run = Path(run_dir)
     if sources is not None:
         config = replace(config, data=replace(config.data, kind="own"))
-    start, opened, about, model, stream = in_all(lambda: _prepared(config, run, resume, sources))
-    with Display(console or Console(quiet=not is_main()), config.train.steps, start) as display:
-        state = in_all(lambda: _state_after(start, config, model, run, display))
+    with ExitStack() as opens:
+        watchdog = opens.enter_context(Watchdog(config.train.stall_seconds))
+        watchdog.waits_for("the data to be opened, in all processes")
+        start, opened, about, model, stream = in_all(lambda: _prepared(config, run, resume, sources))
+        _require_same(start)
+        display = opens.enter_context(Display(console or Console(quiet=not is_main()), config.train.steps, start))
+        watchdog.waits_for("the state to begin with")
+        state = _state_after(start, config, model, run, display)
         # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
         if is_main():
             if resume:
                 add_resumption(run, about, start)
             else:
                 write_manifest(run, about)
-        with _full_disk_is_told(run), _Loop(config, model, run, start, opened, stream, display) as loop:
-            return loop.run(state)
+        opens.enter_context(_full_disk_is_told(run))
+        loop = opens.enter_context(_Loop(config, model, run, start, opened, stream, display, watchdog))
+        return loop.run(state)
+
+
+def _require_same(start: int) -> None:
+    """Raise ProcessError where the processes of the run do not see the same checkpoints."""
+    starts = gathered(start)
+    if len(set(starts)) > 1:
+        raise ProcessError(
+            f"the processes see checkpoints of different steps, {first_few([str(step) for step in starts])}; give a run folder that all "
+            "of them share"
+        )
 
 
 @contextmanager
@@ -146,8 +163,9 @@ class _Loop:
         sources: tuple[Source, Source],
         stream: Iterator[Batch],
         display: Display,
+        watchdog: Watchdog,
     ) -> None:
-        self._config, self._model, self._dir, self._start, self._display = config, model, run, start, display
+        self._config, self._model, self._dir, self._display, self._watchdog = config, model, run, display, watchdog
         (self._train_source, self._val_source), self._stream = sources, stream
         self._local = model if jax.process_count() == 1 else models.build(config.model, local_mesh(config.train))
         self._steps = CompiledSteps(model, config, lambda canvas: display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
@@ -161,9 +179,10 @@ class _Loop:
         self._state: TrainState | None = None  # after the last step; what an error leaves to save
         self._done = self._saved = start
         self._unreadable = 0
+        self._void = False  # whether a batch was; those after it are too, until the metrics tell all processes
+        self._failure: DataError | None = None  # what ends the run once it is saved
 
     def __enter__(self) -> "_Loop":
-        self._watchdog = self._open.enter_context(Watchdog(self._config.train.stall_seconds))
         self._stop = self._open.enter_context(StopRequest())
         return self
 
@@ -173,7 +192,7 @@ class _Loop:
     def run(self, state: TrainState) -> Evaluation:
         """All steps that are left, and the evaluation of the last one."""
         self._state = state
-        result: Evaluation | None = None
+        result = self._made_up_for()
         while self._done < self._config.train.steps and not self._out_of_patience():
             batch = self._next_batch()
             self._watchdog.waits_for(f"step {self._done + 1} to be compiled or begun")
@@ -188,31 +207,47 @@ class _Loop:
         self._write_pictures()
         return result
 
+    def _made_up_for(self) -> Evaluation | None:
+        """The evaluation that was due after the last step but failed, before the run was resumed; its checkpoint is written anew."""
+        if not (self._done and self._evaluates(self._done)) or self._done in self._log.steps("val"):
+            return None
+        result = self._evaluate()
+        self._save(result)
+        return result
+
+    def _evaluates(self, step: int) -> bool:
+        """Whether an evaluation is due after `step`."""
+        every = self._config.eval.every
+        return step == self._config.train.steps or (every is not None and step % every == 0)
+
     def _next_batch(self) -> Batch:
         self._watchdog.waits_for(f"the images of step {self._done + 1} (of {max(self._config.data.workers, 1)} readers)")
         try:
-            return next(self._stream)
-        except DataError:
-            if jax.process_count() == 1 and self._done > self._saved:  # the others know nothing of it, and all must save together
+            batch = next(self._stream)
+        except DataError:  # a worker process has died
+            if jax.process_count() == 1:  # the others know nothing of it, and all must save together
                 self._record()
                 self._save(None)
             raise
+        self._void |= bool(batch.void.any())
+        return batch._replace(void=np.full_like(batch.void, self._void))
 
     def _after_step(self) -> Evaluation | None:
         """What is due after the last step: evaluation, checkpoint, the end."""
         config, step = self._config, self._done
-        evaluates = step == config.train.steps or (config.eval.every is not None and step % config.eval.every == 0)
         stops = self._stop.reached(step) and step < config.train.steps
-        if not (evaluates or stops or step % config.train.checkpoint_every == 0):
+        if not (self._evaluates(step) or stops or self._failure or step % config.train.checkpoint_every == 0):
             return None
         self._record()
         try:
-            result = self._evaluate() if evaluates else None
+            result = self._evaluate() if self._evaluates(step) else None
         except Exception:  # an image that cannot be read, say: the training until here is not lost for it
             self._save(None)
             raise
         self._save(result)
         self._clock = time.perf_counter()
+        if self._failure:
+            raise self._failure
         if stops:
             raise Interrupted(f"told to stop after step {step}; all is saved: the same command with --resume goes on")
         return result
@@ -224,6 +259,8 @@ class _Loop:
         pending, self._pending = self._pending, None
         self._watchdog.waits_for(f"the devices to end step {pending.step}")
         values = {name: float(value) for name, value in jax.device_get(pending.metrics).items()}
+        if values.pop("void"):
+            self._end_before(pending)
         seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
         values["images_per_second"] = self._config.train.batch_size / seconds
         due = pending.step % self._config.train.log_every == 0 or pending.step == self._config.train.steps
@@ -233,14 +270,26 @@ class _Loop:
         self._display.step(pending.step, values if logged else None)
         self._check(pending, values)
 
+    def _end_before(self, pending: _Pending) -> None:
+        """A step whose images could not be read, in this process or another: it changed nothing, nor did one begun after it."""
+        self._done = pending.step - 1
+        self._save(None)
+        faults = pending.batch.faults[pending.batch.void]
+        if len(faults):
+            raise DataError(str(faults[0]))
+        raise ProcessError(
+            f"another process, which says why, could not read its images of step {pending.step}; all before is saved: mend them, then go "
+            "on with --resume"
+        )
+
     def _check(self, pending: _Pending, values: dict[str, float]) -> None:
-        """Tell, or raise, what went wrong in a step."""
+        """Tell what went wrong in a step; what ends the run is raised, or noted to be raised once it is saved."""
         train, data = self._config.train, self._config.data
         for fault in pending.batch.faults[pending.batch.stand_ins]:
             logger.warning("step %d: %s; another image stands in for it", pending.step, fault)
         self._unreadable += int(values["images_unreadable"])
         if self._unreadable > data.max_unreadable:
-            raise DataError(
+            self._failure = DataError(
                 f"step {pending.step}: {self._unreadable} images could not be read since this run was started, data.max_unreadable is "
                 f"{data.max_unreadable}; mend them (see the warnings above), or allow more"
             )
@@ -284,7 +333,10 @@ class _Loop:
         return Predictor(self._local, variables, self._train_source.categories, batch_size=batch_size)
 
     def _save(self, result: Evaluation | None) -> None:
+        """Write the checkpoint of the last step, unless it is there and nothing was measured since."""
         assert self._state is not None
+        if self._done == self._saved and result is None:
+            return
         self._display.doing("writing a checkpoint")
         self._watchdog.waits_for(f"the checkpoint of step {self._done} to be written")
         save_state(self._writer, self._done, self._state, None if result is None else result.metrics["segm"].stats["AP"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -17,14 +18,14 @@ from maskrcnn_jax.config import ExperimentConfig, to_dict
 from maskrcnn_jax.data import Source, fingerprint
 
 FILE = "manifest.json"
-WRITTEN = ("metrics.jsonl", "tensorboard", "detections.json", "pictures.png")  # over what has these names in the run folder
+WRITTEN = ("metrics.jsonl", "tensorboard", "detections.json", "pictures.png", "nonfinite")  # over what has these names in the run folder
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pycocotools", "opencv-python-headless")
 
 
 # Fields that a resumed run may change. Paths of data are free because the data themselves are compared.
 FREE = (
     *("train.log_every", "train.checkpoint_every", "train.keep", "eval.every", "eval.batch_size", "eval.pictures"),
-    *("train.devices", "train.sharding", "train.accumulate", "train.patience", "train.max_nonfinite", "train.deterministic"),
+    *("train.devices", "train.sharding", "train.accumulate", "train.patience", "train.deterministic"),
     *("train.stall_seconds", "data.max_unreadable"),
     *("data.workers", "data.train_annotations", "data.train_images", "data.val_annotations", "data.val_images"),
 )
@@ -62,8 +63,9 @@ def require_free(run_dir: Path) -> None:
 
 
 def write_manifest(run_dir: Path, manifest: dict[str, Any]) -> None:
-    """Make the folder of a run that starts and write its `manifest.json`."""
+    """Make the folder of a run that starts and write its `manifest.json`; dumps of one that ended there without a checkpoint go."""
     run_dir.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(run_dir / "nonfinite", ignore_errors=True)
     _write(run_dir, manifest | {"resumed": []})
 
 

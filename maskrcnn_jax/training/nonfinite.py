@@ -63,7 +63,7 @@ def dump(run_dir: Path, step: int, state: TrainState, batch: Batch, config: Expe
     folder.mkdir(parents=True, exist_ok=True)
     arrays = batch._asdict() | {f"instances.{name}": value for name, value in batch.instances._asdict().items()}
     del arrays["instances"]
-    np.savez(folder / f"batch_{jax.process_index()}.npz", **arrays)
+    np.savez(folder / f"batch_{jax.process_index()}.npz", processes=jax.process_count(), **arrays)
     writer = CheckpointWriter(folder, config, categories)
     before = jax.device_put((jnp.int32(step - 1), jnp.int32(0)), (state.step.sharding, state.nonfinite.sharding))
     save_state(writer, step - 1, state._replace(step=before[0], nonfinite=before[1]), None)
@@ -79,12 +79,11 @@ def replay(folder: str | Path) -> Replay:
     """
     path = Path(folder)
     step = checkpoint.latest_step(path)
-    parts = [path / f"batch_{process}.npz" for process in range(len(list(path.glob("batch_*.npz"))))]
-    if step is None or not parts:
+    if step is None or not (path / "batch_0.npz").is_file():
         raise CheckpointError(f"{path}: not the dump of a step; give a folder step_N under {FOLDER}/ of a run folder")
     config = checkpoint.load(path).config
     model = models.build(config.model)
-    state, batch = load_state(path, step, model, config), _joined([_read(part) for part in parts])
+    state, batch = load_state(path, step, model, config), _read(path)
     on_device = to_devices(batch, model.mesh)
     metrics: StepMetrics = jax.device_get(jit_once(make_step(model, config))(state, on_device)[1])
     values = {name: float(value) for name, value in metrics.items()}
@@ -101,14 +100,13 @@ def _first_bad_array(model: models.Model, state: TrainState, batch: Batch) -> st
     return None
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as arrays:
-        return dict(arrays)
-
-
-def _joined(parts: list[dict[str, np.ndarray]]) -> Batch:
+def _read(folder: Path) -> Batch:
     """The global batch from its processes' parts, in the order of their positions."""
+    parts: list[dict[str, np.ndarray]] = []
+    while not parts or len(parts) < parts[0]["processes"]:
+        with np.load(folder / f"batch_{len(parts)}.npz") as arrays:
+            parts.append(dict(arrays))
     order = np.argsort(np.concatenate([part["positions"] for part in parts]), kind="stable")
-    arrays: dict[str, Any] = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
-    instances = Instances(*(arrays.pop(f"instances.{name}") for name in Instances._fields))
-    return Batch(instances=instances, **arrays)
+    whole: dict[str, Any] = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0] if name != "processes"}
+    instances = Instances(*(whole.pop(f"instances.{name}") for name in Instances._fields))
+    return Batch(instances=instances, **whole)

@@ -69,9 +69,10 @@ def placed(tree: Any, mesh: Mesh, config: TrainConfig) -> Any:
 
 
 def _put(x: Any, sharding: NamedSharding) -> jax.Array:
-    if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):  # `device_put` takes no key to the devices of other processes
-        return jax.random.wrap_key_data(jax.device_put(jax.random.key_data(x), sharding))
-    return jax.device_put(x, sharding)
+    """Not by `device_put`, which compares every array between processes, and takes no key to the devices of others."""
+    if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_put(jax.random.key_data(x), sharding))
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: np.asarray(x)[index])
 
 
 def shardings(tree: Any, mesh: Mesh, config: TrainConfig) -> Any:

@@ -16,6 +16,7 @@ from maskrcnn_jax.models import Model, Variables
 from maskrcnn_jax.training.compiled import jit_once
 from maskrcnn_jax.training.optimizer import check_patterns
 from maskrcnn_jax.training.placement import placed, shardings
+from maskrcnn_jax.training.processes import in_all
 from maskrcnn_jax.training.step import TrainState, init_state, split_frozen
 from maskrcnn_jax.weights import (
     CLASS_LAYERS,
@@ -41,7 +42,8 @@ def initial_state(model: Model, config: ExperimentConfig) -> TrainState:
     shapes = jax.eval_shape(model.init, jax.random.key(config.train.seed))["params"]
     trainable, _ = split_frozen(shapes, model, replace(config.train, freeze=()))
     check_patterns(trainable, config.optimizer, config.train)
-    return placed(init_state(initial_variables(model, config.train), model, config), model.mesh, config.train)
+    variables = in_all(lambda: initial_variables(model, config.train))
+    return placed(init_state(variables, model, config), model.mesh, config.train)
 
 
 def state_shapes(model: Model, config: ExperimentConfig) -> TrainState:

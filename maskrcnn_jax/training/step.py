@@ -62,10 +62,10 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
 
     A step whose losses or gradients are not finite changes nothing but `step` and `nonfinite`. After `train.max_nonfinite` of
     them in a row nothing changes any more, not `step` either: the host, which reads metrics a step late, finds the state in which
-    they occurred.
+    they occurred. A step with a void image changes nothing either.
 
     Metrics are float32[]: the five losses by name, their sum `loss`, `grad_norm` before clipping, `learning_rate`, `nonfinite`,
-    `objects_cut`, ground truth left out of the batch for lack of capacity, and `images_unreadable`, for which others stood in.
+    `objects_cut`, ground truth left out of the batch for lack of capacity, `images_unreadable`, for which others stood in, and `void`.
     """
     optimizer, rate = make_optimizer(config.optimizer), learning_rate(config.optimizer, config.train)
 
@@ -74,7 +74,7 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
         key = jax.random.fold_in(state.key, state.step)
 
         def total(trained: Flat) -> tuple[Array, tuple[StepMetrics, Any]]:
-            variables = {"params": unflatten_dict(trained | frozen, sep="/"), "batch_stats": state.batch_stats}
+            variables = {"params": unflatten_dict(trained | frozen, sep="/"), "batch_stats": everywhere(state.batch_stats, model.mesh)}
             losses, batch_stats = summed_losses(model, variables, batch, key, config.train.accumulate)
             values = {name: ratio_value(ratio) for name, ratio in losses.items()}
             return sum(values.values(), jnp.zeros(())), (values, batch_stats)
@@ -92,7 +92,8 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
         def stay() -> tuple[Flat, Any, Any, Flat]:
             return before, state.batch_stats, state.opt_state, state.average
 
-        halted = state.nonfinite >= config.train.max_nonfinite
+        void = jnp.any(batch.void)
+        halted = void | (state.nonfinite >= config.train.max_nonfinite)
         finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         moved, stats, opt_state, average = jax.lax.cond(finite & ~halted, move, stay)
         after = TrainState(
@@ -111,6 +112,7 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
             "nonfinite": after.nonfinite.astype(jnp.float32),
             "objects_cut": jnp.sum(batch.objects_cut).astype(jnp.float32),
             "images_unreadable": jnp.sum(batch.stand_ins).astype(jnp.float32),
+            "void": void.astype(jnp.float32),
         }
         return after, metrics
 

@@ -264,6 +264,7 @@ def step(request, torch, torchvision, record):
         objects_cut=np.zeros(len(pictures), np.int32),
         stand_ins=np.zeros(len(pictures), np.bool_),
         faults=None,
+        void=np.zeros(len(pictures), np.bool_),
     )
     samples = stacked([anchor_samples_of(theirs, i, config.assign.rpn_samples) for i in count])
     rois = stacked([roi_samples_of(theirs, i) for i in count])

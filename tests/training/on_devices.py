@@ -37,9 +37,9 @@ def in_float64(tree):
     return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.float32) else x, tree)
 
 
-def start(devices, examples=EXAMPLES, **train):
+def start(devices, examples=EXAMPLES, norm="frozen_bn", **train):
     """The compiled step, a state and a batch on `devices` devices."""
-    network = small.with_(small.CONFIG, assign={"rpn_samples": 64, "roi_samples": 8})  # so the keys matter
+    network = small.with_(small.CONFIG, assign={"rpn_samples": 64, "roi_samples": 8}, backbone={"norm": norm})  # so the keys matter
     optimizer = OptimizerConfig(learning_rate=RATE, warmup_steps=0, weight_decay=0.0, momentum=0.0)
     config = tiny.experiment(model=network, optimizer=optimizer, batch_size=len(examples), **train)
     model = models.build(network, models.make_mesh(jax.devices()[:devices]))
@@ -78,8 +78,10 @@ def detections(name, devices):
 if __name__ == "__main__":
     out, part = sys.argv[1:]
     if part == "devices":
-        one, eight = run("one", 1, steps=STEPS), run("eight", DEVICES, steps=STEPS)
-        fsdp = run("fsdp", DEVICES, steps=STEPS, sharding="fsdp")
+        one, eight, fsdp = (
+            run(name, devices, steps=STEPS, norm="batch_norm", sharding=sharding)
+            for name, devices, sharding in (("one", 1, "replicate"), ("eight", DEVICES, "replicate"), ("fsdp", DEVICES, "fsdp"))
+        )
         np.savez(out, **one, **eight, **fsdp, **detections("one", 1), **detections("eight", DEVICES))
     else:
         whole = run("whole", 1, steps=1, examples=2 * EXAMPLES)

@@ -347,10 +347,14 @@ def test_one_bad_step_is_skipped_and_told(run_training, read_lines, tmp_path, ca
 
 
 class Unreadable(tiny.Squares):
-    """Image 3 cannot be read."""
+    """One image, number 3 unless another is given, cannot be read."""
+
+    def __init__(self, count, torn=3):
+        super().__init__(count)
+        self.torn = torn
 
     def __getitem__(self, i):
-        if i == 3:
+        if i == self.torn:
             raise DataError(f"image id {100 + i}: torn")
         return super().__getitem__(i)
 
@@ -367,15 +371,29 @@ def test_an_unreadable_image_is_told_counted_and_allowed_so_often(run_training, 
     assert_says(error, "2 images could not be read", "data.max_unreadable is 1", "mend them", "or allow more")
 
 
-def test_an_unreadable_image_costs_no_training(uninterrupted, run_training, read_lines, tmp_path):
+@pytest.mark.parametrize("done", [0, 2])
+def test_an_unreadable_image_costs_no_training(done, uninterrupted, run_training, read_lines, tmp_path):
     config = tiny.experiment(model=MODEL, checkpoint_every=100)
-    with pytest.raises(DataError, match="image id 103: torn"):
-        run_training(config, tmp_path, sources=(Unreadable(8), tiny.Squares(3)))
-    done = next(step for step in range(6) if 3 in make_plan(config, tiny.Squares(8))(step)[1])
+    torn = int(make_plan(config, tiny.Squares(8))(done)[1][0])  # an epoch has four steps: it comes after `done`
+    with pytest.raises(DataError, match=f"image id {100 + torn}: torn"):
+        run_training(config, tmp_path, sources=(Unreadable(8, torn), tiny.Squares(3)))
     assert steps_on_disk(tmp_path) == ([done] if done else [])
     run_training(config, tmp_path, resume=True)
     assert read_lines(tmp_path) == read_lines(uninterrupted)
     assert_equal_checkpoints(tmp_path, uninterrupted, 6)
+
+
+def test_an_evaluation_that_failed_is_made_up_for(run_training, read_lines, tmp_path):
+    config = tiny.experiment(model=MODEL, checkpoint_every=100)
+    config = replace(config, eval=replace(config.eval, every=3))
+    run_training(config, tmp_path / "whole")
+    with pytest.raises(DataError, match="image id 102: torn"):
+        run_training(config, tmp_path / "parts", sources=(tiny.Squares(8), Torn(3)))
+    assert steps_on_disk(tmp_path / "parts") == [3]
+    run_training(config, tmp_path / "parts", resume=True)
+    assert read_lines(tmp_path / "parts") == read_lines(tmp_path / "whole")
+    scores = [[checkpoint._mask_ap(tmp_path / name / "checkpoints" / str(step)) for step in (3, 6)] for name in ("parts", "whole")]
+    assert scores[0] == scores[1] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("at", [1, 4])

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax import checkpoint
+from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.training import EXIT_STATUS, processes
+from maskrcnn_jax.training.inputs import make_plan
+from tests import tiny
 from tests.training.starting import QUICK, WHOLE, begin, begin_together, ended
 
 
@@ -89,14 +92,32 @@ def same_run(run, other, *, close):
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path):
-    """Float32 over six steps: sums in another order move parameters by some 1e-6."""
-    (status, output), *others = ended(begin(WHOLE, tmp_path / "one"), *begin_together(2, WHOLE, tmp_path / "two"))
+def test_two_processes_of_two_devices_train_as_one_does(tmp_path):
+    """With parameters in parts. Float32 over six steps: sums in another order move parameters by some 1e-6."""
+    two = begin_together(2, WHOLE, tmp_path / "two", "--train.sharding", "fsdp", devices=2)
+    (status, output), *others = ended(begin(WHOLE, tmp_path / "one"), *two)
     assert status == 0, output
     assert [status for status, _ in others] == [0, 0], others
     same_run(tmp_path / "two", tmp_path / "one", close=1e-4)
-    assert others[1][1].count("mask AP") == 0  # one of them tells
-    assert "AP" in others[0][1]
+    assert ["mask  AP" in output for _, output in others] == [True, False], others  # one of them tells
+    measured = ended(*begin_together(2, tmp_path / "two", tmp_path / "out", command="evaluate.py"))
+    assert [status for status, _ in measured] == [0, 0], measured
+    assert ["mask  AP" in output for _, output in measured] == [True, False], measured
+
+
+@pytest.mark.slow
+def test_what_one_process_cannot_read_ends_all_with_everything_saved(tmp_path):
+    plan = make_plan(tiny.experiment(steps=6, batch_size=2), ShapesSource(0, 8))
+    torn = next(i for i in range(8) if [step for step in range(4) if plan(step)[1][1] == i] == [2])  # the second of step 3's
+    two = begin_together(2, QUICK, tmp_path / "two", CHECKPOINT_EVERY="100", TORN=str(torn))
+    done = ended(*two)
+    assert [status for status, _ in done] == [1, 1], done
+    assert "another process, which says why, could not read its images of step 3" in done[0][1]
+    assert f"image id {torn}: torn; mend it" in done[1][1]
+    assert checkpoint.latest_step(tmp_path / "two") == 2
+    ended(begin(QUICK, tmp_path / "two", "--resume", CHECKPOINT_EVERY="100"))
+    ended(begin(QUICK, tmp_path / "one", CHECKPOINT_EVERY="100"))
+    same_run(tmp_path / "two", tmp_path / "one", close=1e-5)
 
 
 @pytest.mark.slow

@@ -15,9 +15,9 @@ from tests.training.starting import QUICK, begin, ended
 
 
 def disturb(run: Path, signals: int, seed: int, **environment: str) -> list[str]:
-    """Start the run again and again until it has got so many signals and ended; what happened, a word each time.
+    """Start the run again and again until it has got so many signals, or ended; what happened, a word a signal.
 
-    A third of the signals come when a checkpoint is being written, the others up to six seconds after the process began. SIGKILL
+    Every third signal comes when a checkpoint is being written, the others up to six seconds after the process began. SIGKILL
     and SIGTERM take turns.
     """
     rng = random.Random(seed)
@@ -26,19 +26,19 @@ def disturb(run: Path, signals: int, seed: int, **environment: str) -> list[str]
         resume = ["--resume"] if (run / "manifest.json").is_file() else []
         process = begin(QUICK, run, *resume, **environment)
         if len(story) < signals:
-            while_writing = rng.random() < 1 / 3
+            while_writing = len(story) % 3 == 2
             until = time.monotonic() + (60 if while_writing else rng.uniform(1, 6))
-            while process.poll() is None and time.monotonic() < until:
-                if while_writing and any(run.glob("checkpoints/*tmp*")):
-                    break
+            writing = False
+            while process.poll() is None and time.monotonic() < until and not writing:
+                writing = while_writing and any(run.glob("checkpoints/*tmp*"))
                 time.sleep(0.001)
-            number = signal.SIGTERM if len(story) % 2 else signal.SIGKILL
-            process.send_signal(number)
-            story.append("writing" if while_writing else "anywhere")
+            if process.poll() is None and checkpoint.latest_step(run) != int(environment["STEPS"]):  # not done yet
+                process.send_signal(signal.SIGTERM if len(story) % 2 else signal.SIGKILL)
+                story.append("writing" if writing else "anywhere")
         ((status, output),) = ended(process)
         # A process that has not yet begun to listen dies of SIGTERM; one may end before its signal comes.
         assert status in (0, EXIT_STATUS, -signal.SIGKILL, -signal.SIGTERM), output
-        if status == 0 and len(story) >= signals:
+        if status == 0:
             return story
 
 
@@ -57,6 +57,7 @@ def soak(folder: Path, signals: int, steps: int, read_lines) -> None:
     ((status, output),) = ended(begin(QUICK, folder / "whole", **environment))
     assert status == 0, output
     story = disturb(folder / "run", signals, 0, **environment)
+    assert len(story) == signals  # it was not done before
     assert story.count("writing") > signals / 6
     assert_same_run(folder / "run", folder / "whole", read_lines)
 
