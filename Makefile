@@ -17,17 +17,20 @@ demo: $(VENV)/.package  ## train, evaluate and picture the procedural shapes
 # A process a core, each with whole files: most of a test is the compilation of a small program, which keeps one core busy.
 EACH_CORE := -n auto --dist loadfile --no-loadscope-reorder
 
+# Programs of tests run a few times: compiling them well costs more than it gains.
+QUICKLY := XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
 test: $(VENV)/.test  ## every test that needs no PyTorch, but for `golden`
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak"
+	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak"
 	@echo "What compares with PyTorch and torchvision did not run (make parity), nor what compares with stored outputs (make golden)."
 
 test-fast: $(VENV)/.test  ## the same without the slow ones
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow"
+	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow"
 
 # What is pure numerics has one Python as it has another; the rest is what a version of Python can break.
 NUMERICS := tests/ops tests/stages tests/nn tests/models
 test-python: $(VENV)/.test  ## the fast ones that are not pure numerics, for another Python
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow" $(addprefix --ignore ,$(NUMERICS))
+	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow" $(addprefix --ignore ,$(NUMERICS))
 
 coverage: $(VENV)/.test  ## lines of ops, stages and models that their tests run
 	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak" $(NUMERICS) \

@@ -23,11 +23,12 @@ from maskrcnn_jax.training.step import split_frozen
 
 DEVICES = (1, 2, 4, 8)
 IMAGES, STEPS, ROUNDS = 2, 5, 5  # a device and step; timed steps, median of so many
-# name, images a second and device without communication, images a device and step, GB/s a device within a group, devices a group,
-# GB/s a device between groups. Rates each way, from makers' data sheets: NVLink 4 and one 400 Gb/s adapter a GPU; TPU v5e's four links.
+# Name, images a second and device without communication, images a device and step, GB/s a device within a group, devices a group, GB/s
+# a device between groups. The H100's images a second are MLPerf's, the TPU's are assumed. Links,
+# each way: NVLink 4; one 400 Gb/s adapter a GPU; half of TPU v5e's 1,600 Gb/s; and, assumed, 200 Gb/s a host of eight between pods.
 ACCELERATORS = (
     ("H100, NVLink and 400 Gb/s InfiniBand", 179.0, 4, 450.0, 8, 50.0),
-    ("TPU v5e, one torus of 256", 60.0, 4, 100.0, 256, 12.5),
+    ("TPU v5e, pods of 256", 60.0, 4, 100.0, 256, 3.1),
 )
 COUNTS = (8, 64, 1024)
 

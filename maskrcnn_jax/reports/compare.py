@@ -77,7 +77,7 @@ def _example(stored: Checkpoint) -> Example:
 
 
 def _walk(stored: Checkpoint, example: Example) -> Walk:
-    size, batch = example.image.shape[:2], jax.tree.map(jnp.asarray, _batch(example, stored))
+    size, batch = example.image.shape[:2], jax.tree.map(jnp.asarray, _batch(example, stored)._replace(faults=None))
     walk, differentiate = _programs(stored.config.model)
     trace = jax.device_get(walk(stored.variables, batch.image, batch.sizes))
     valid = trace.detections.valid[0]

@@ -30,7 +30,7 @@ EXAMPLES = [
     small.example(6, (50, 64), [(20, 10, 60, 48), (4, 4, 20, 20), (30, 2, 50, 18)], [2, 2, 3]),
     small.example(7, (64, 64), [(8, 30, 40, 62)], [3]),
 ]
-STEPS, RATE = 20, 0.002
+RATE = 0.002
 
 
 def in_float64(tree):
@@ -76,10 +76,10 @@ def detections(name, devices):
 
 
 if __name__ == "__main__":
-    out, part = sys.argv[1:]
+    out, part, steps = sys.argv[1:]
     if part == "devices":
         one, eight, fsdp = (
-            run(name, devices, steps=STEPS, norm="batch_norm", sharding=sharding)
+            run(name, devices, steps=int(steps), norm="batch_norm", sharding=sharding)
             for name, devices, sharding in (("one", 1, "replicate"), ("eight", DEVICES, "replicate"), ("fsdp", DEVICES, "fsdp"))
         )
         np.savez(out, **one, **eight, **fsdp, **detections("one", 1), **detections("eight", DEVICES))

@@ -51,6 +51,7 @@ def finished(run_training, tmp_path) -> Path:
     return tmp_path / "finished"
 
 
+@pytest.mark.slow
 # What Orbax had begun to read in a thread tells that its event loop is gone.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_truncated_checkpoint_is_named_and_the_one_before_it_goes_on(finished, run_training, tmp_path):

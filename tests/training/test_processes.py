@@ -91,7 +91,7 @@ def same_run(run, other, *, close):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=close, atol=close), *(s.variables for s in stored))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_processes_of_two_devices_train_as_one_does(tmp_path):
     """With parameters in parts. Float32 over six steps: sums in another order move parameters by some 1e-6."""
     two = begin_together(2, WHOLE, tmp_path / "two", "--train.sharding", "fsdp", devices=2)
