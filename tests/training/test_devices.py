@@ -28,7 +28,8 @@ def assert_equal(results, name, other, what, *, tolerance):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs, dtype=float).max(), err_msg=key)
 
 
-# `slow`: a step; `soak`: twenty, and a batch in parts. The bars are 1e-5 and, for parts, 1e-6. In float64 sums in another order differ by some 1e-14 of what they sum.
+# `slow` is a step, `soak` are twenty and a batch in parts. The bars are 1e-5 and, for parts, 1e-6; in float64 sums in another order
+# differ by some 1e-14 of what they sum.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["eight", "fsdp"])
 def test_eight_devices_take_the_step_of_one(name, results):
