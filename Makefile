@@ -22,7 +22,7 @@ QUICKLY := XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0 --xla_llvm_
 
 test: $(VENV)/.test  ## every test that needs no PyTorch, but for `golden`
 	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak"
-	@echo "What compares with PyTorch and torchvision did not run (make parity), nor what compares with stored outputs (make golden)."
+	@echo "Not run: what compares with PyTorch and torchvision (make parity) or with stored outputs (make golden), and what takes minutes (make soak)."
 
 test-fast: $(VENV)/.test  ## the same without the slow ones
 	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow"
@@ -51,7 +51,7 @@ format: $(VENV)/.dev
 golden: $(VENV)/.test  ## whole networks against outputs of the real torchvision and Detectron2: ten minutes
 	$(PYTEST) $(EACH_CORE) -m golden
 
-soak: $(VENV)/.test  ## sixty signals at random moments of one run, which must end as if there had been none, and a process that dies
+soak: $(VENV)/.test  ## what takes minutes: sixty signals over one run, twenty steps on eight devices, four processes of a model, one that dies
 	$(PYTEST) -m soak
 
 parity: $(VENV)/.parity  ## the same numbers as torchvision: fifteen minutes
