@@ -28,12 +28,13 @@ test-fast: $(VENV)/.test  ## the same without the slow ones
 	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow"
 
 # What is pure numerics has one Python as it has another; the rest is what a version of Python can break.
-NUMERICS := tests/ops tests/stages tests/nn tests/models
+COMPUTED := tests/ops tests/stages tests/nn tests/models
+NUMERICS := $(COMPUTED) tests/golden tests/reports tests/evaluation tests/inference
 test-python: $(VENV)/.test  ## the fast ones that are not pure numerics, for another Python
 	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow" $(addprefix --ignore ,$(NUMERICS))
 
 coverage: $(VENV)/.test  ## lines of ops, stages and models that their tests run
-	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak" $(NUMERICS) \
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak" $(COMPUTED) \
 	  --cov=maskrcnn_jax/ops --cov=maskrcnn_jax/stages --cov=maskrcnn_jax/models --cov-fail-under=95
 
 lint: $(VENV)/.dev

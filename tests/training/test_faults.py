@@ -51,7 +51,7 @@ def finished(run_training, tmp_path) -> Path:
     return tmp_path / "finished"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 # What Orbax had begun to read in a thread tells that its event loop is gone.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_truncated_checkpoint_is_named_and_the_one_before_it_goes_on(finished, run_training, tmp_path):
@@ -125,7 +125,7 @@ def test_a_full_disk_ends_the_run_with_what_it_had_and_it_goes_on_when_there_is_
     assert checkpoint.load(out / "run").step == max(whole) + 5
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_signal_to_all_processes_of_a_run_leaves_workers_until_it_is_saved(tmp_path):
     """As SLURM and systemd send it. When the trainer is killed its workers end with it."""
     arguments = ("--data.workers", "2")

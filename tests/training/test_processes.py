@@ -105,7 +105,7 @@ def test_two_processes_of_two_devices_train_as_one_does(tmp_path):
     assert ["mask  AP" in output for _, output in measured] == [True, False], measured
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_what_one_process_cannot_read_ends_all_with_everything_saved(tmp_path):
     plan = make_plan(tiny.experiment(steps=6, batch_size=2), ShapesSource(0, 8))
     torn = next(i for i in range(8) if [step for step in range(4) if plan(step)[1][1] == i] == [2])  # the second of step 3's
@@ -120,7 +120,7 @@ def test_what_one_process_cannot_read_ends_all_with_everything_saved(tmp_path):
     same_run(tmp_path / "two", tmp_path / "one", close=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_four_processes_stop_together_and_one_goes_on(tmp_path):
     environment = {"STEPS": "400", "BATCH": "4", "CHECKPOINT_EVERY": "1000", "EVALUATE_EVERY": "1000"}
     four = begin_together(4, QUICK, tmp_path / "four", **environment)
