@@ -17,21 +17,18 @@ demo: $(VENV)/.package  ## train, evaluate and picture the procedural shapes
 # A process a core, each with whole files: most of a test is the compilation of a small program, which keeps one core busy.
 EACH_CORE := -n auto --dist loadfile --no-loadscope-reorder
 
-# Programs of tests run a few times: compiling them well costs more than it gains.
-QUICKLY := XLA_FLAGS="$$XLA_FLAGS --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-
 test: $(VENV)/.test  ## every test that needs no PyTorch, but for `golden`
-	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak"
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak"
 	@echo "Not run: what compares with PyTorch and torchvision (make parity) or with stored outputs (make golden), and what takes minutes (make soak)."
 
 test-fast: $(VENV)/.test  ## the same without the slow ones
-	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow"
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow"
 
 # What is pure numerics has one Python as it has another; the rest is what a version of Python can break.
 COMPUTED := tests/ops tests/stages tests/nn tests/models
 NUMERICS := $(COMPUTED) tests/golden tests/reports tests/evaluation tests/inference
 test-python: $(VENV)/.test  ## the fast ones that are not pure numerics, for another Python
-	$(QUICKLY) $(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow" $(addprefix --ignore ,$(NUMERICS))
+	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak and not slow" $(addprefix --ignore ,$(NUMERICS))
 
 coverage: $(VENV)/.test  ## lines of ops, stages and models that their tests run
 	$(PYTEST) $(EACH_CORE) -m "not parity and not golden and not soak" $(COMPUTED) \
