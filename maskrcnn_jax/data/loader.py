@@ -51,7 +51,7 @@ class BatchOfStep:
             only where those that could stand in for it cannot be used either.
         """
         canvas, indices = self.plan(int(step))
-        positions = range(len(indices)) if self.positions is None else self.positions
+        positions = self._positions(len(indices))
         examples, faults = [], []
         for i in positions:
             example, fault = self._read_or_stand_in(int(indices[i]), canvas)
@@ -63,7 +63,7 @@ class BatchOfStep:
     def void(self, step: int, fault: str) -> Batch:
         """In place of a batch that cannot be made: black images, and the fault."""
         canvas, indices = self.plan(int(step))
-        positions = range(len(indices)) if self.positions is None else self.positions
+        positions = self._positions(len(indices))
         examples = []
         for i in positions:
             height, width = (int(side) for side in self.source.sizes[int(indices[i])])
@@ -72,6 +72,9 @@ class BatchOfStep:
             examples.append(train_transform(black, np.random.default_rng(0), self.input_config, self.data_config))
         batch = self._batch(examples, canvas, positions, [""] * len(examples))
         return batch._replace(faults=np.array([fault] * len(examples)), void=np.ones(len(examples), np.bool_))
+
+    def _positions(self, count: int) -> Sequence[int]:
+        return range(count) if self.positions is None else self.positions
 
     def _batch(self, examples: list[Example], canvas: Size, positions: Sequence[int], faults: list[str]) -> Batch:
         config = self.data_config

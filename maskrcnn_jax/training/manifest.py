@@ -16,9 +16,10 @@ import maskrcnn_jax
 from maskrcnn_jax.checkpoint import CheckpointError
 from maskrcnn_jax.config import ExperimentConfig, to_dict
 from maskrcnn_jax.data import Source, fingerprint
+from maskrcnn_jax.training.nonfinite import FOLDER as DUMPS
 
 FILE = "manifest.json"
-WRITTEN = ("metrics.jsonl", "tensorboard", "detections.json", "pictures.png", "nonfinite")  # over what has these names in the run folder
+WRITTEN = ("metrics.jsonl", "tensorboard", "detections.json", "pictures.png", DUMPS)  # over what has these names in the run folder
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pycocotools", "opencv-python-headless")
 
 
@@ -65,7 +66,7 @@ def require_free(run_dir: Path) -> None:
 def write_manifest(run_dir: Path, manifest: dict[str, Any]) -> None:
     """Make the folder of a run that starts and write its `manifest.json`; dumps of one that ended there without a checkpoint go."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(run_dir / "nonfinite", ignore_errors=True)
+    shutil.rmtree(run_dir / DUMPS, ignore_errors=True)
     _write(run_dir, manifest | {"resumed": []})
 
 
