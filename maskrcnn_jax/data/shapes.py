@@ -5,6 +5,7 @@ the other, and noise. A class has a hue that its objects tend to, as kinds of th
 """
 
 import math
+from functools import cache
 
 import cv2
 import numpy as np
@@ -77,10 +78,10 @@ def _ground(rng: np.random.Generator, colour: Float[np.ndarray, "3"]) -> UInt8[n
     """A colour with soft clouds and slanted stripes."""
     clouds = rng.integers(0, 51, (rng.integers(3, 9), rng.integers(3, 9), 3), np.uint8)
     field = cv2.resize(clouds, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR_EXACT)
-    a, b = rng.integers(-4, 5, 2)
-    line = np.arange(SIDE)
-    stripes = (a * line + b * line[:, None]) // rng.integers(12, 40) % 2 * rng.integers(0, 24)
-    offset = (stripes - 25).astype(np.int16)[..., None] + np.rint(colour).astype(np.int16)
+    a, b = rng.integers(-4, 5, 2).tolist()
+    line = np.arange(SIDE, dtype=np.int16)
+    stripes = ((a * line + b * line[:, None]) // int(rng.integers(12, 40)) & 1) * int(rng.integers(0, 24))
+    offset = (stripes - 25)[..., None] + np.rint(colour).astype(np.int16)
     return np.clip(field + offset, 0, 255).astype(np.uint8)
 
 
@@ -148,8 +149,15 @@ def _acceptable(mask: UInt8[np.ndarray, "h w"], full: list[UInt8[np.ndarray, "h 
 
 def _corners(kind: int, rng: np.random.Generator, size: float) -> Float[np.ndarray, "n 2"]:
     """Corners around the origin of shape `kind`, upright but for a small turn, the long side of its box `size` pixels."""
+    unit, extent = _unit_corners(kind, int(rng.integers(-MAX_TURN, MAX_TURN + 1)))
+    return unit * (size - 1) / extent
+
+
+@cache
+def _unit_corners(kind: int, turn: int) -> tuple[Float[np.ndarray, "n 2"], float]:
+    """Corners around the origin on a circle of radius 1, and the long side of their box."""
     count, inner, upright = ((36, 1.0, 0), (4, 1.0, 90), (3, 1.0, 540), (10, 0.45, 540))[kind]
-    turn = (upright + int(rng.integers(-MAX_TURN, MAX_TURN + 1))) % len(_ANGLES)
+    turn = (upright + turn) % len(_ANGLES)
     points = [
         (radius * math.cos(angle), radius * math.sin(angle))
         for i in range(count)
@@ -157,7 +165,7 @@ def _corners(kind: int, rng: np.random.Generator, size: float) -> Float[np.ndarr
     ]
     corners = np.array(points)
     corners -= (corners.max(axis=0) + corners.min(axis=0)) / 2
-    return corners * (size - 1) / np.ptp(corners, axis=0).max()
+    return corners, float(np.ptp(corners, axis=0).max())
 
 
 def _colour(rng: np.random.Generator, others: list[Float[np.ndarray, "3"]], label: int = 0) -> tuple[float, float, float]:
