@@ -106,18 +106,27 @@ def _kernel_gradient(x: Input, gradient: Output, size: int, stride: int) -> Kern
 
 
 class UpsamplingConv(nn.Module):
-    """The transposed 2x2 convolution of stride 2: each cell becomes four, by a matrix product; kernel [c, 2, 2, channels]."""
+    """The transposed 2x2 convolution of stride 2: a matrix product gives each cell the four it becomes; kernel [c, 2, 2, channels].
+
+    The four stay side by side until `interleave` puts them in their places: what works on each cell alone, such as a 1x1
+    convolution to a few channels, costs less before.
+    """
 
     channels: int
     kernel_init: nn.initializers.Initializer
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w d"]:
-        """Upsample."""
-        n, h, w, c = x.shape
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w 2 2 d"]:
+        """Upsample: (row, column) of the four cells, then channels."""
+        c = x.shape[-1]
         kernel = self.param(
             "kernel", lambda key, shape: self.kernel_init(key, (c, 4 * self.channels)).reshape(shape), (c, 2, 2, self.channels)
         )
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        cells = jnp.tensordot(x, kernel, 1).transpose(0, 1, 3, 2, 4, 5)
-        return cells.reshape(n, 2 * h, 2 * w, self.channels) + bias.reshape(1, 1, 1, -1)
+        return jnp.tensordot(x, kernel, 1) + bias.reshape(1, 1, 1, 1, 1, -1)
+
+
+def interleave(cells: Float[Array, "n h w 2 2 d"]) -> Float[Array, "n 2*h 2*w d"]:
+    """A map of twice the sides from the four cells that each cell became."""
+    n, h, w, _, _, d = cells.shape
+    return cells.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, d)

@@ -42,20 +42,30 @@ def learning_rate(config: OptimizerConfig, train: TrainConfig) -> Schedule:
 def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformationExtraArgs:
     """Clip by global norm, then the optimizer with its decay, over flat parameters.
 
-    `update` takes the learning rate of the step as `rate`: a step that is skipped leaves the optimizer's state as it was, and
-    the schedule goes on.
+    `update` takes the learning rate of the step as `rate` - a step that is skipped leaves the optimizer's state as it was, and
+    the schedule goes on - and the global norm of the gradients as `norm`, which a step knows already.
     """
-    clip = optax.identity() if config.clip_norm is None else optax.clip_by_global_norm(config.clip_norm)
+    clip = optax.identity() if config.clip_norm is None else _clip(config.clip_norm)
     decay = optax.add_decayed_weights(config.weight_decay, mask=lambda params: {path: _decays(path, config) for path in params})
     if config.kind == "adamw":
         return optax.chain(clip, optax.scale_by_adam(b1=config.momentum, b2=config.second_moment), decay, _descend(config))
     return optax.chain(clip, decay, optax.trace(config.momentum), _descend(config))
 
 
+def _clip(limit: float) -> optax.GradientTransformationExtraArgs:
+    """Gradients of at most the norm `limit`, from the norm that they have."""
+
+    def update(updates: Flat, state: Any, params: Any = None, *, norm: Array, rate: Array) -> tuple[Flat, Any]:
+        factor = jnp.minimum(1, limit / norm)
+        return {path: value * factor.astype(value.dtype) for path, value in updates.items()}, state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
 def _descend(config: OptimizerConfig) -> optax.GradientTransformationExtraArgs:
     """Minus the learning rate, and each parameter's own factor of it, times the updates."""
 
-    def update(updates: Flat, state: Any, params: Any = None, *, rate: Array) -> tuple[Flat, Any]:
+    def update(updates: Flat, state: Any, params: Any = None, *, norm: Array, rate: Array) -> tuple[Flat, Any]:
         return {path: value * (-rate * layer_factor(path, config)).astype(value.dtype) for path, value in updates.items()}, state
 
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)

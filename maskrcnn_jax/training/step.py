@@ -84,7 +84,7 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
         before, _ = split_frozen(state.params, model, config.train)
 
         def move() -> tuple[Flat, Any, Any, Flat]:
-            updates, opt_state = optimizer.update(gradients, state.opt_state, before, rate=rate(state.step))
+            updates, opt_state = optimizer.update(gradients, state.opt_state, before, norm=norm, rate=rate(state.step))
             moved: Flat = optax.apply_updates(before, updates)
             average = moving_average(state.average, moved, state.step, config.train.ema) if config.train.ema else {}
             return moved, batch_stats, opt_state, average

@@ -25,7 +25,7 @@ def walk(config, gradients=GRADIENTS):
     optimizer = make_optimizer(config)
     params, state = PARAMS, optimizer.init(PARAMS)
     for gradient in gradients:
-        updates, state = optimizer.update(gradient, state, params, rate=jnp.float32(0.1))
+        updates, state = optimizer.update(gradient, state, params, rate=jnp.float32(0.1), norm=optax.tree.norm(gradient))
         params = optax.apply_updates(params, updates)
     return params
 
