@@ -11,6 +11,9 @@ REPO = Path(__file__).resolve().parent.parent
 # the compiler's version, so an old entry is never taken for a new program.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPO / ".cache" / "jax"))
+# Most of a test is the compilation of a program that runs a few times: with these it takes less than half of the time. They are not
+# for programs that run long.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 import jax
 import numpy as np

@@ -9,7 +9,6 @@ from maskrcnn_jax import models
 from maskrcnn_jax.models import Model, TrainTrace, Variables
 from maskrcnn_jax.ops import ratio_value
 from tests.models import small
-from tests.quick import quick_jit
 
 
 class Walk(NamedTuple):
@@ -33,7 +32,7 @@ def variables(model) -> Variables:
 @pytest.fixture(scope="session")
 def walk(model, variables):
     """(batch, key) -> Walk."""
-    compiled = quick_jit(small.value_and_gradient(model))
+    compiled = jax.jit(small.value_and_gradient(model))
 
     def run(batch, key=None) -> Walk:
         trace, gradients = compiled(variables, batch, jax.random.key(0) if key is None else key)
@@ -46,5 +45,5 @@ def walk(model, variables):
 @pytest.fixture(scope="session")
 def trace(model, variables):
     """(images, sizes) -> Trace."""
-    compiled = quick_jit(model.trace)
+    compiled = jax.jit(model.trace)
     return lambda batch: jax.device_get(compiled(variables, batch.image, batch.sizes))

@@ -15,7 +15,6 @@ from maskrcnn_jax.weights import to_arrays
 from tests.golden.bounds import ANCHOR_PX, BOX_PX, FPN, GRADIENT, INPUT, LISTED, LOSS, MASK, PASTE_MARGIN_PX, PASTED, SCORE, SWAPPED
 from tests.golden.matching import one_to_one, strangers
 from tests.golden.reference import PRESETS, reference
-from tests.quick import quick_jit
 
 pytestmark = pytest.mark.golden
 
@@ -38,7 +37,7 @@ def inference(request):
     ref = reference(name)
     model = models.build(ref.config(group))
     variables = ref.variables(group)
-    walk = jax.device_get(quick_jit(model.trace)(variables, *ref.canvases(group)))
+    walk = jax.device_get(jax.jit(model.trace)(variables, *ref.canvases(group)))
     return ref, group, variables, walk
 
 
@@ -117,7 +116,7 @@ def test_heads_on_the_references_own_boxes(inference):
         masks = mask_rcnn.of_label(jnp.moveaxis(masks, -1, 2), labels)
         return pooled[0, :8], mask_pooled[0, :8], logits[0], deltas[0], jax.nn.sigmoid(masks[0])
 
-    box_pool, mask_pool, logits, deltas, masks = jax.device_get(quick_jit(heads)(variables, walk.features))
+    box_pool, mask_pool, logits, deltas, masks = jax.device_get(jax.jit(heads)(variables, walk.features))
     for pooled, name, channels in ((box_pool, "box_pool_first8_c8", 8), (mask_pool, "mask_pool_first8_c16", 16)):
         expected = ref.arrays[f"{group}roi/{name}"]
         np.testing.assert_allclose(
@@ -179,7 +178,7 @@ def training(request):
     """Reference, group, and our step up to the losses and gradients on the reference's own samples."""
     name, group = request.param
     ref = reference(name)
-    return ref, group, *against_golden.training_step(ref, group, ref.variables(group), jit=quick_jit)
+    return ref, group, *against_golden.training_step(ref, group, ref.variables(group), jit=jax.jit)
 
 
 def test_training_proposals_are_the_same_set(training):

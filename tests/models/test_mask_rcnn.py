@@ -9,7 +9,6 @@ from maskrcnn_jax.stages import usable_anchors
 from maskrcnn_jax.structs import Instances, RoiSamples
 from tests.models.small import CAPACITY, CONFIG, EMPTY, FULL, SMALL, batch_of, by_name, crowded, lively_variables, with_
 from tests.oracles.boxes import ioa, iou
-from tests.quick import quick_jit
 
 LOSSES = {"rpn_class", "rpn_box", "class", "box", "mask"}
 
@@ -86,7 +85,7 @@ def test_losses_are_finite_and_every_module_learns(both):
 @pytest.mark.slow
 def test_losses_are_a_part_of_the_trace(model, variables, both):
     """`losses` on its own mesh of one device, with nothing else read."""
-    losses, batch_stats = quick_jit(model.losses)(variables, batch_of([FULL, SMALL]), jax.random.key(0))
+    losses, batch_stats = jax.jit(model.losses)(variables, batch_of([FULL, SMALL]), jax.random.key(0))
     assert_equal_trees(losses, both.trace.losses, atol=1e-5)
     assert_equal_trees(batch_stats, variables["batch_stats"])
 
@@ -156,7 +155,7 @@ def test_each_image_has_a_key_of_its_own(variables):
     config = with_(CONFIG, assign={"rpn_samples": 32, "roi_samples": 6})
     model, batch = models.build(config), batch_of([FULL, FULL])
 
-    @quick_jit
+    @jax.jit
     def sample(key):
         trace = model.trace_train(variables, batch, key)
         return trace.anchor_samples.indices, trace.roi_samples.boxes
@@ -246,7 +245,7 @@ def test_mask_targets_have_their_own_number_of_sampling_points(samples, share):
     instances = Instances(box, nought, nought, jnp.asarray(grid), box, nought)
     rois = RoiSamples(box, nought, nought, box, nought)
     config = with_(CONFIG, pool={"mask_size": 1, "samples": 3}, loss={"mask_target_samples": samples})
-    targets = quick_jit(lambda *arrays: mask_rcnn._mask_targets(*arrays, (8, 8), config, models.one_device_mesh()))
+    targets = jax.jit(lambda *arrays: mask_rcnn._mask_targets(*arrays, (8, 8), config, models.one_device_mesh()))
     found = targets(instances, rois, jnp.asarray([[8.0, 8.0]]))
     assert found[0, 0].tolist() == [[share, 0], [0, 0]]
 
@@ -274,7 +273,7 @@ def test_batch_norms_everywhere_move_with_training_and_stand_still_at_inference(
     )
     model, batch = models.build(config), batch_of([FULL, SMALL])
     variables = lively_variables(model)
-    walk = quick_jit(model.trace_train)(variables, batch, jax.random.key(0))
+    walk = jax.jit(model.trace_train)(variables, batch, jax.random.key(0))
     assert set(np.unique(walk.mask_targets)) == {0, 1}
     assert jax.tree.structure(walk.batch_stats) == jax.tree.structure(variables["batch_stats"])
     before, after = by_name(variables["batch_stats"]), by_name(walk.batch_stats)

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import numpy as np
 import optax
@@ -7,7 +9,6 @@ from maskrcnn_jax import models
 from maskrcnn_jax.ops import ratio_value
 from tests.models import small
 from tests.oracles.boxes import iou
-from tests.quick import quick_jit
 
 STEPS = 300
 
@@ -23,11 +24,11 @@ def test_two_images_are_learnt_by_heart():
         loss={"mask_target": "binary"},  # the loss of soft targets never gets near 0
     )
     model = models.build(config)
-    variables = quick_jit(model.init)(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
     optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, STEPS))  # ends calmly, however the sums were rounded on the way
     batch = small.batch_of([small.FULL, small.SMALL])
 
-    @jax.jit
+    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True})  # it runs for long
     def step(variables, state, key):
         def total(params):
             losses, _ = model.losses({**variables, "params": params}, batch, key)
@@ -44,7 +45,7 @@ def test_two_images_are_learnt_by_heart():
     losses = np.asarray(losses)
     assert losses[-10:].mean() < 0.1 * losses[0]
 
-    found = jax.device_get(quick_jit(model.predict)(variables, batch.image, batch.sizes))
+    found = jax.device_get(jax.jit(model.predict)(variables, batch.image, batch.sizes))
     for i, example in enumerate((small.FULL, small.SMALL)):
         for box, label in zip(example.boxes, example.labels, strict=True):
             hits = [d for d in np.flatnonzero(found.valid[i]) if found.labels[i, d] == label and iou(found.boxes[i, d], box) > 0.75]

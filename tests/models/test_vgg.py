@@ -11,7 +11,6 @@ from maskrcnn_jax.config import BackboneConfig, OptimizerConfig, TrainConfig
 from maskrcnn_jax.training.step import init_state, make_step, split_frozen
 from tests import tiny
 from tests.models.small import CONFIG, FULL, SMALL, batch_of, by_name, with_
-from tests.quick import quick_jit
 
 CONVS = [{"conv1_1", "conv1_2", "conv2_1", "conv2_2"}, *({f"conv{block}_{i}" for i in (1, 2, 3)} for block in (3, 4, 5)), set()]
 
@@ -33,15 +32,15 @@ def test_a_step_moves_the_trained_stages_alone_and_predictions_have_their_shapes
     config = with_(config_of(2), assign={"rpn_samples": 64, "roi_samples": 8})
     experiment = tiny.experiment(model=config, optimizer=OptimizerConfig(learning_rate=0.1, warmup_steps=0, weight_decay=0.0))
     model, batch = models.build(config), batch_of([FULL, SMALL])
-    variables = quick_jit(model.init)(jax.random.key(0))
+    variables = jax.jit(model.init)(jax.random.key(0))
     assert variables["batch_stats"] == {}
     state = init_state(variables, model, experiment)
-    after, metrics = quick_jit(make_step(model, experiment))(state, batch)
+    after, metrics = jax.jit(make_step(model, experiment))(state, batch)
     assert all(np.isfinite(value) for value in metrics.values())
     assert metrics["loss"] > 0
     before, moved = by_name(variables["params"]), by_name(after.params)
     layers = {name for name in before if name.startswith("backbone/") and not np.array_equal(before[name], moved[name])}
     assert layers == {f"backbone/{layer}/conv/{leaf}" for layer in CONVS[2] | CONVS[3] for leaf in ("kernel", "bias")}
-    found = quick_jit(model.predict)({"params": after.params, "batch_stats": {}}, batch.image, batch.sizes)
+    found = jax.jit(model.predict)({"params": after.params, "batch_stats": {}}, batch.image, batch.sizes)
     assert found.masks.shape == (2, 5, 28, 28)
     assert np.isfinite(found.boxes).all()

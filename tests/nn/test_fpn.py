@@ -6,7 +6,6 @@ import pytest
 from maskrcnn_jax.config import FpnConfig
 from maskrcnn_jax.nn import Fpn
 from maskrcnn_jax.nn.fpn import upsample
-from tests.quick import quick_jit
 
 
 def test_upsample_by_hand():
@@ -28,7 +27,7 @@ def test_pyramid_by_hand():
 
 def test_p6_is_every_second_cell_of_p5(key, rng):
     features = [jnp.asarray(rng.standard_normal((1, 6 * s, 10 * s, 2)), jnp.float32) for s in (8, 4, 2, 1)]
-    (*_, p5, p6), _ = quick_jit(Fpn(FpnConfig(channels=2)).init_with_output)(key, features)
+    (*_, p5, p6), _ = jax.jit(Fpn(FpnConfig(channels=2)).init_with_output)(key, features)
     assert p6.shape == (1, 3, 5, 2)
     np.testing.assert_array_equal(p6, p5[:, ::2, ::2])
 

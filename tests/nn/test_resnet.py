@@ -8,7 +8,6 @@ from flax.traverse_util import flatten_dict
 
 from maskrcnn_jax.config import BackboneConfig
 from maskrcnn_jax.nn.resnet import ResNet
-from tests.quick import quick_jit
 
 # Numbers of parameters that torchvision documents for its ResNets, less the classifier's.
 PARAMETERS = {
@@ -74,7 +73,7 @@ def test_a_block_of_zeros_is_its_shortcut(key, rng):
             return jnp.eye(*leaf.shape) if "shortcut" in names else jnp.zeros(leaf.shape)
         return jnp.ones(leaf.shape) if names[-1] in ("var", "scale") else jnp.zeros(leaf.shape)
 
-    outputs = quick_jit(module.apply)(jax.tree_util.tree_map_with_path(fill, variables), x)
+    outputs = jax.jit(module.apply)(jax.tree_util.tree_map_with_path(fill, variables), x)
     stem = np.maximum(np.asarray(x)[0, ::2, ::2, 0], 0)
     padded = np.pad(stem, 1)
     pooled = np.asarray([[padded[2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max() for j in range(8)] for i in range(8)])
@@ -96,8 +95,8 @@ def test_frozen_stages_of_batch_norm_keep_their_statistics():
     config = BackboneConfig(depth=18, width=16, norm="batch_norm", frozen_stages=2)
     module = ResNet(config)
     x = jnp.ones((2, 32, 32, 3))
-    variables = quick_jit(module.init)(jax.random.key(0), x)
-    _, changed = quick_jit(partial(module.apply, mutable=["batch_stats"]))(variables, x)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
+    _, changed = jax.jit(partial(module.apply, mutable=["batch_stats"]))(variables, x)
     moved = {
         path[0]
         for path, leaf in flatten_dict(changed["batch_stats"]).items()

@@ -10,7 +10,6 @@ from maskrcnn_jax.config import BackboneConfig
 from maskrcnn_jax.nn import build_trunk
 from maskrcnn_jax.nn.vgg import Vgg
 from tests.oracles import vgg as oracle
-from tests.quick import quick_jit
 
 LAYERS = ["conv1_1", "conv1_2", "conv2_1", "conv2_2", *(f"conv{block}_{i}" for block in (3, 4, 5) for i in (1, 2, 3))]
 
@@ -59,7 +58,7 @@ def test_agrees_with_column_d_of_the_paper(size, rng):
         return (deviation * rng.standard_normal(leaf.shape)).astype(np.float32)
 
     variables = jax.tree.map(fill, shapes)
-    found = quick_jit(module.apply)(variables, images)
+    found = jax.jit(module.apply)(variables, images)
     convs = [variables["params"][layer]["conv"] for layer in LAYERS]
     for level, expected in zip(found, oracle.levels(images[0], [(c["kernel"], c["bias"]) for c in convs]), strict=True):
         # float32 sums of up to 1,152 products through up to 13 layers.
@@ -72,7 +71,7 @@ def test_a_pool_of_the_last_block_by_hand():
     x = jnp.arange(32 * 64, dtype=jnp.float32).reshape(1, 32, 64, 1) * jnp.asarray([1.0, 0.0, 0.0])
     shapes = jax.eval_shape(module.init, jax.random.key(0), x)
     variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape).at[(1, 1, 0, 0)[: leaf.ndim]].set(leaf.ndim > 1), shapes)
-    c5 = quick_jit(module.apply)(variables, x)[-1]
+    c5 = jax.jit(module.apply)(variables, x)[-1]
     assert c5[0, :, :, 0].tolist() == [[31 * 64 + 31, 31 * 64 + 63]]
     assert not c5[..., 1:].any()
 
@@ -84,7 +83,7 @@ def test_stages_of_layers():
 def test_frozen_stages_of_batch_norm_keep_their_statistics():
     module = Vgg(config_of(width=16, norm="batch_norm", frozen_stages=2))
     x = jnp.ones((2, 32, 32, 3))
-    variables = quick_jit(module.init)(jax.random.key(0), x)
-    _, changed = quick_jit(partial(module.apply, mutable=["batch_stats"]))(variables, x)
+    variables = jax.jit(module.init)(jax.random.key(0), x)
+    _, changed = jax.jit(partial(module.apply, mutable=["batch_stats"]))(variables, x)
     before, after = flatten_dict(variables["batch_stats"]), flatten_dict(changed["batch_stats"])
     assert {path[0] for path, leaf in after.items() if not np.array_equal(leaf, before[path])} == set(LAYERS[7:])

@@ -16,7 +16,6 @@ from maskrcnn_jax.weights import from_arrays
 from tests.golden.bounds import BOX_PX, MASK, SCORE
 from tests.golden.matching import one_to_one
 from tests.parity import exported, live
-from tests.quick import quick_jit
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")]
 
@@ -29,7 +28,7 @@ def compare(torch, torchvision, model, file, pictures):
     """Largest differences (px, scores, masks), and detections in all; every one has its partner."""
     convert.export(file, "torchvision", model)
     config = model.config.model
-    theirs, trace = exported.build(torch, torchvision, config, file), quick_jit(models.build(config).trace)
+    theirs, trace = exported.build(torch, torchvision, config, file), jax.jit(models.build(config).trace)
     worst, count = np.zeros(3), 0
     for image in pictures:
         size = resized_size(image.shape[:2], config.input.min_side, config.input.max_side, config.input.resize)

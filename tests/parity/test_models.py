@@ -31,7 +31,6 @@ from tests.golden.bounds import (
 from tests.golden.matching import one_to_one, strangers
 from tests.parity import live
 from tests.parity.live import POST_NMS, ROIS, Variant
-from tests.quick import quick_jit
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")]
 
@@ -63,7 +62,7 @@ def cases(seeds, in_short):
 
 @lru_cache(maxsize=1)
 def compiled(variant):
-    return quick_jit(models.build(variant.config).trace)
+    return jax.jit(models.build(variant.config).trace)
 
 
 @pytest.fixture(scope="module", params=cases("seeds", INFERRED_IN_SHORT))
@@ -239,7 +238,7 @@ def compiled_step(variant):
         (_, losses), gradients = jax.value_and_grad(step, has_aux=True)(variables, batch, samples, proposals, rois)
         return drawn, losses, gradients
 
-    return quick_jit(whole)
+    return jax.jit(whole)
 
 
 @pytest.fixture(scope="module", params=cases("trained", TRAINED_IN_SHORT))

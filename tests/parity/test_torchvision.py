@@ -12,7 +12,6 @@ from maskrcnn_jax.config import BackboneConfig, ModelConfig
 from maskrcnn_jax.nn import build_trunk
 from maskrcnn_jax.ops import decode_boxes, encode_boxes, roi_align
 from maskrcnn_jax.weights import backbone_from_classifier
-from tests.quick import quick_jit
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")]  # of its own calls
 
@@ -59,7 +58,7 @@ def test_trunks_agree(name, torch, torchvision, rng):
     )
     images = rng.standard_normal((2, 64, 96, 3)).astype(np.float32)
     own = {collection: modules["backbone"] for collection, modules in ours.items() if "backbone" in modules}
-    found = quick_jit(build_trunk(config.backbone).apply)(own, images)
+    found = jax.jit(build_trunk(config.backbone).apply)(own, images)
     x = torch.from_numpy(images.transpose(0, 3, 1, 2))
     with torch.no_grad():
         stages = vgg_stages(theirs) if config.backbone.kind == "vgg" else resnet_stages(theirs)

@@ -10,7 +10,6 @@ from maskrcnn_jax.stages import assign_anchors, assign_rois
 from maskrcnn_jax.structs import Instances, Proposals
 from tests.ops.checks import assert_close
 from tests.oracles import boxes, selection
-from tests.quick import quick_jit
 
 CONFIG = AssignConfig(rpn_samples=12, roi_samples=12, roi_positive_fraction=0.5)
 
@@ -45,7 +44,7 @@ def run_rois(proposals, truth, priority, config=CONFIG):
 
 @functools.cache
 def compiled(stage, config):
-    return quick_jit(functools.partial(stage, config=config))
+    return jax.jit(functools.partial(stage, config=config))
 
 
 def changed(**fields):
@@ -206,7 +205,7 @@ def test_gradients_stop_at_proposals(scene):
     def total(x):
         return jnp.sum(assign_rois(proposed(rows, usable)._replace(boxes=x), truth, jnp.asarray(priority), CONFIG).boxes)
 
-    assert not quick_jit(jax.grad(total))(jnp.asarray(rows)).any()
+    assert not jax.jit(jax.grad(total))(jnp.asarray(rows)).any()
 
 
 def test_jit_equals_eager(scene):

@@ -1,5 +1,6 @@
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from maskrcnn_jax.stages import detect
 from maskrcnn_jax.structs import Proposals
 from tests.ops.checks import assert_close
 from tests.oracles import stages as oracle
-from tests.quick import quick_jit
 
 SIZE = (48.0, 64.0)
 CONFIG = DetectConfig(max_log_scale=1.0, score_threshold=0.1, nms_threshold=0.3, max_candidates=80, max_detections=25, min_side=2.0)
@@ -24,7 +24,7 @@ def run(logits, deltas, rows, valid=None, config=CONFIG):
 
 @functools.cache
 def compiled(config):
-    return quick_jit(functools.partial(detect, config=config))
+    return jax.jit(functools.partial(detect, config=config))
 
 
 def changed(**fields):

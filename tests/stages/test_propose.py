@@ -9,7 +9,6 @@ from maskrcnn_jax.config import AnchorConfig, ProposeConfig
 from maskrcnn_jax.stages import propose, pyramid_anchors, usable_anchors
 from tests.ops.checks import assert_close
 from tests.oracles import stages as oracle
-from tests.quick import quick_jit
 
 SIZE = (48.0, 64.0)
 COUNTS = (60, 30, 6)  # anchors a level
@@ -44,7 +43,7 @@ def run(levels, config=CONFIG, pre=PRE, post=POST):
 
 @functools.cache
 def compiled(config, pre, post):
-    return quick_jit(functools.partial(propose, config=config, pre_nms_top_k=pre, post_nms_top_k=post))
+    return jax.jit(functools.partial(propose, config=config, pre_nms_top_k=pre, post_nms_top_k=post))
 
 
 @pytest.mark.parametrize("rank_by", ["logits", "sigmoid"])
@@ -122,7 +121,7 @@ def test_gradients_stop(levels):
         found = propose(logits, deltas, *levels[2:], jnp.asarray(SIZE), CONFIG, pre_nms_top_k=PRE, post_nms_top_k=POST)
         return jnp.sum(found.boxes) + jnp.sum(found.scores)
 
-    gradients = quick_jit(jax.grad(total, argnums=(0, 1)))(*levels[:2])
+    gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(*levels[:2])
     assert not any(x.any() for x in jax.tree.leaves(gradients))
 
 

@@ -17,7 +17,6 @@ from maskrcnn_jax.training.placement import placed, to_devices
 from maskrcnn_jax.training.step import init_state, make_step
 from tests import tiny
 from tests.models import small
-from tests.quick import quick_jit
 
 DEVICES = 8
 EXAMPLES = [
@@ -46,7 +45,7 @@ def start(devices, examples=EXAMPLES, norm="frozen_bn", **train):
     state = placed(in_float64(init_state(small.lively_variables(model), model, config)), model.mesh, config.train)
     batch = in_float64(to_devices(small.batch_of(examples), model.mesh))
     stays = jax.tree.map(lambda x: x.sharding, state)
-    step = quick_jit(make_step(model, config), out_shardings=(stays, None)).lower(state, batch).compile()
+    step = jax.jit(make_step(model, config), out_shardings=(stays, None)).lower(state, batch).compile()
     return step, state, batch
 
 
@@ -71,7 +70,7 @@ def detections(name, devices):
     network, mesh = small.CONFIG, models.make_mesh(jax.devices()[:devices])
     model = models.build(network, mesh)
     variables, batch = in_float64(small.lively_variables(model)), to_devices(small.batch_of(EXAMPLES), mesh)
-    found = quick_jit(model.predict)(variables, batch.image, batch.sizes)
+    found = jax.jit(model.predict)(variables, batch.image, batch.sizes)
     return {f"{name} detections {key}": np.asarray(value) for key, value in found._asdict().items()}
 
 

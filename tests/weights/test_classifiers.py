@@ -8,7 +8,6 @@ from maskrcnn_jax.config import BackboneConfig, ModelConfig
 from maskrcnn_jax.nn.resnet import ResNet
 from maskrcnn_jax.weights import WeightsError, backbone_from_classifier, backbone_to_classifier, read_weights
 from maskrcnn_jax.weights.names import resnet_name
-from tests.quick import quick_jit
 
 NORM = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
 
@@ -234,7 +233,7 @@ def test_trained_trunks_tell_pictures_apart(shared_data, rng, depth, file):
     noise = rng.standard_normal((64, 64, 3))
     ramp = np.broadcast_to(np.linspace(-2, 2, 64)[:, None, None], (64, 64, 3))
     own = {collection: modules["backbone"] for collection, modules in variables.items()}
-    c5 = np.asarray(quick_jit(trunk.apply)(own, np.stack([noise, ramp, -ramp]).astype(np.float32))[-1])
+    c5 = np.asarray(jax.jit(trunk.apply)(own, np.stack([noise, ramp, -ramp]).astype(np.float32))[-1])
     assert c5.shape == (3, 2, 2, {18: 512, 50: 2048}[depth])
     assert np.isfinite(c5).all()
     features = c5.mean(axis=(1, 2))
