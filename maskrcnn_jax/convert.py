@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from maskrcnn_jax import checkpoint, models
 from maskrcnn_jax.checkpoint import Checkpoint, CheckpointError, CheckpointWriter
-from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.config import ExperimentConfig, ModelConfig
 from maskrcnn_jax.data import COCO_CATEGORIES, categories_by_id, read_coco_json
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.structs import Category
@@ -24,6 +24,7 @@ from maskrcnn_jax.weights import (
     recognise,
     require_new,
     to_arrays,
+    unlike_published,
     write_weights,
 )
 
@@ -92,14 +93,28 @@ def model_of(found: Found, config: ExperimentConfig) -> Converted:
         variables = from_arrays(found.held.system, found.held.arrays, config.model)
     except WeightsError as error:
         raise WeightsError(f"{found.source}: {error}") from error
-    backbone = config.model.backbone
-    if found.held.system == "torchvision" and backbone.norm == "frozen_bn" and backbone.norm_epsilon:
+    _warn_of_assumptions(found.held.system, config.model)
+    return Converted(config, variables, categories_of(config))
+
+
+def _warn_of_assumptions(system: System, model: ModelConfig) -> None:
+    """Say what the weights of another system do not tell, or may not have meant to."""
+    backbone = model.backbone
+    if system == "torchvision" and backbone.norm == "frozen_bn" and backbone.norm_epsilon:
         logger.warning(
             "frozen norms do not tell their epsilon; taken is %g. Weights that began as torchvision's COCO_V1 of maskrcnn_resnet50_fpn "
             "have 0: --model.backbone.norm-epsilon 0",
             backbone.norm_epsilon,
         )
-    return Converted(config, variables, categories_of(config))
+    if system == "detectron2":
+        logger.warning(
+            "Detectron2's weights do not tell the order of channels, nor where a bottleneck has its stride; taken are %s and %s. "
+            "If they were trained with others: --model.input.channel-order rgb|bgr (and mean, std), --model.backbone.stride-on 1x1|3x3",
+            model.input.channel_order,
+            backbone.stride_on,
+        )
+    if others := unlike_published(system, model):
+        logger.warning("%s; if no such head was trained, the file lacks its last layers: get it anew", "; ".join(others))
 
 
 def categories_of(config: ExperimentConfig) -> tuple[Category, ...]:

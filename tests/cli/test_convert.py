@@ -55,6 +55,9 @@ def test_there_and_back(system, tmp_path, capsys, caplog):
     arrays, config = weights(tmp_path / "theirs.pth", system, 80)
     main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours")])
     assert (system == "torchvision") == ("--model.backbone.norm-epsilon 0" in caplog.text)
+    told = "taken are bgr and 3x3. If they were trained with others: --model.input.channel-order rgb|bgr"
+    assert (system == "detectron2") == (told in caplog.text)
+    assert "own models" not in caplog.text
     assert f"{tmp_path / 'ours'}: a checkpoint of 80 classes (person, bicycle, car," in capsys.readouterr().out
     stored = checkpoint.load(tmp_path / "ours")
     assert stored.config == ExperimentConfig(model=config)
@@ -101,6 +104,13 @@ def test_categories_of_a_coco_file(tmp_path, caplog):
     main([*arguments, str(tmp_path / "ours")])
     assert checkpoint.load(tmp_path / "ours").categories == (Category(3, "nucleus"), Category(7, "cell"))
     assert "numbered" not in caplog.text
+
+
+def test_a_head_of_another_depth_is_told(tmp_path, caplog):
+    arrays, _ = weights(tmp_path / "theirs.pth", "torchvision", 2)
+    write_weights(tmp_path / "cut.pth", {name: array for name, array in arrays.items() if "fc7" not in name})
+    main(["convert", str(tmp_path / "cut.pth"), "--to", str(tmp_path / "ours")])
+    assert "model.box_head.fcs is 1, in torchvision's own models 2; if no such head was trained, the file lacks" in caplog.text
 
 
 def test_without_names_classes_are_numbered_and_it_is_said(tmp_path, caplog):
