@@ -33,7 +33,7 @@ def test_the_real_networks(name):
     system, preset = PRESETS[name]
     shapes = Reference(name).about["state_dict"]
     arrays = {f"module.{name}": np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
-    assert recognise(arrays) == (system, preset)
+    assert recognise(arrays) == (system, preset())
 
 
 @pytest.mark.parametrize(
