@@ -1,10 +1,12 @@
 """Models of other systems -> checkpoints of this package, and back."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+
+import numpy as np
 
 from maskrcnn_jax import checkpoint, models
 from maskrcnn_jax.checkpoint import Checkpoint, CheckpointError, CheckpointWriter
@@ -143,20 +145,48 @@ def categories_of(config: ExperimentConfig) -> tuple[Category, ...]:
 
 
 def require_free(folder: Path | None, files: Sequence[Path]) -> None:
-    """Raise before anything is overwritten: CheckpointError for a folder that is not empty, WeightsError for a file that cannot be new."""
+    """Raise before anything is written: CheckpointError for a folder that is not empty, WeightsError for a file that cannot be new."""
+    targets = [target.resolve() for target in (folder, *files) if target]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise WeightsError(f"{target}: is to be written twice; give each target a path of its own")
     if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder}: exists already; give a new folder by --to")
     for file in files:
         require_new(file)
 
 
-def write(folder: Path, model: Converted) -> None:
-    """Write a run folder that holds one checkpoint, of step 0, whole or not at all.
+def write(model: Converted, folder: Path | None, files: Mapping[System, Path]) -> dict[System, list[str]]:
+    """Write a model as a checkpoint, as other systems' state dicts, or both; nothing where one of them cannot be had.
+
+    Args:
+      model: what to write.
+      folder: becomes a run folder that holds one checkpoint, of step 0, whole or not at all; None: no checkpoint.
+      files: the file of each system.
+
+    Returns:
+      What each system does otherwise with these weights; see `weights.other_numerics`.
 
     Raises:
       CheckpointError: the folder exists and is not empty.
+      WeightsError: a file exists or is no `.pth`, two paths are one, or a system has no such model.
     """
-    require_free(folder, [])
+    require_free(folder, list(files.values()))
+    arrays = {system: to_arrays(system, model.variables, model.config.model) for system in files}
+    if folder:
+        _write_checkpoint(folder, model)
+    for system, file in files.items():
+        write_weights(file, arrays[system] | (_input_constants(model.config.model) if system == "detectron2" else {}))
+    return {system: other_numerics(model.config.model, arrays[system]) for system in files}
+
+
+def _input_constants(model: ModelConfig) -> Arrays:
+    """Mean and std as Detectron2's models keep them, for whoever reads the file; Detectron2 itself takes those of its config."""
+    constants = {"pixel_mean": model.input.mean, "pixel_std": model.input.std}
+    return {name: np.array(values, np.float32).reshape(3, 1, 1) for name, values in constants.items()}
+
+
+def _write_checkpoint(folder: Path, model: Converted) -> None:
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as beside:
@@ -167,17 +197,3 @@ def write(folder: Path, model: Converted) -> None:
         finally:
             writer.close()
         part.replace(folder)  # over an empty one too
-
-
-def export(file: Path, system: System, model: Converted) -> list[str]:
-    """Write a model as `system`'s state dict.
-
-    Returns:
-      What `system` does otherwise with these weights; see `weights.other_numerics`.
-
-    Raises:
-      WeightsError: the file exists or is no `.pth`, or `system` has no such model.
-    """
-    arrays = to_arrays(system, model.variables, model.config.model)
-    write_weights(file, arrays)
-    return other_numerics(model.config.model, arrays)

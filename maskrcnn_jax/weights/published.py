@@ -79,7 +79,9 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
     if address is None:
         if Path(source).exists():
             return Path(source)
-        raise WeightsError(f"{source}: no such file; give a file of weights, a URL, or one of {', '.join(PUBLISHED)}")
+        raise WeightsError(
+            f"{source}: no such file or folder; give a run folder, a file of weights, a URL, or one of {', '.join(PUBLISHED)}"
+        )
     url, digest = address
     folder = Path(os.environ.get("MASKRCNN_CACHE") or Path.home() / ".cache" / "maskrcnn_jax")
     name = url.partition("?")[0].rpartition("/")[2][-LONGEST:] or "weights"

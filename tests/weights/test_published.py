@@ -62,7 +62,8 @@ def test_a_path_is_itself(tmp_path, cache):
 def test_a_missing_file_is_an_error_that_lists_the_published_ones(tmp_path):
     with pytest.raises(WeightsError) as error:
         locate(str(tmp_path / "gone.pth"))
-    assert str(error.value).startswith(f"{tmp_path / 'gone.pth'}: no such file; give a file of weights, a URL, or one of torchvision/mask")
+    start = f"{tmp_path / 'gone.pth'}: no such file or folder; give a run folder, a file of weights, a URL, or one of torchvision/mask"
+    assert str(error.value).startswith(start)
     assert all(name in str(error.value) for name in PUBLISHED)
 
 
