@@ -52,7 +52,8 @@ def recognise(arrays: Arrays, file: Path | None = None) -> Origin:
       file: that they are from; tells the one whose norms have epsilon 0, see `EPSILON_ZERO`.
 
     Raises:
-      WeightsError: they are no Mask R-CNN with a feature pyramid of torchvision or Detectron2.
+      WeightsError: they are no Mask R-CNN with a feature pyramid of torchvision or Detectron2, or one that lacks an array which
+        tells its sizes: all that is missing is listed.
     """
     if system := system_of(arrays):
         config = _config(system, arrays)
@@ -111,9 +112,10 @@ def _config(system: System, arrays: Arrays) -> ModelConfig:
     shapes = {name: array.shape for name, array in todays_names(system, arrays).items()}
     trains_norms = any(name.startswith(TRUNKS[system]) and name.endswith("num_batches_tracked") for name in bare)
     advice = "maskrcnn_jax.weights.from_arrays takes a config of your own and lists what does not fit it"
-    config = _preset(system, {_layer(name) for name in shapes})
+    layers = {_layer(name) for name in shapes}
+    config = _preset(system, layers)
     try:
-        config = _depths(system, {_layer(name) for name in shapes}, config)
+        config = _depths(system, layers, config)
         config = _widths(system, lambda *path: shapes[entry(system, path, config).name], config)
     except KeyError as error:
         wanted = {of.name: () for _, (of, _) in entries(system, config)}

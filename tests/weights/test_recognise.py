@@ -9,7 +9,7 @@ import pytest
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import presets
-from maskrcnn_jax.weights import WeightsError, other_numerics, recognise, system_of, to_arrays, unlike_published
+from maskrcnn_jax.weights import WeightsError, from_arrays, other_numerics, recognise, system_of, to_arrays, unlike_published
 from tests.golden.reference import PRESETS, Reference
 
 THIN = {"backbone": {"depth": 18, "width": 16, "stride_on": "3x3"}}  # few arrays to trace
@@ -142,8 +142,13 @@ def test_all_that_is_missing_is_in_one_error(system, preset, lacks):
 )
 def test_a_gap_is_no_shallower_model(system, preset, lacks):
     config = changed(preset(num_classes=3), **THIN)
-    arrays = without(arrays_of(system, config), *lacks)
-    assert recognise(arrays).config == config  # from_arrays lists what is missing
+    whole = arrays_of(system, config)
+    arrays = without(whole, *lacks)
+    assert recognise(arrays).config == config
+    with pytest.raises(WeightsError) as error:
+        from_arrays(system, arrays, config)
+    assert all(f"missing {name}" in str(error.value) for name in whole.keys() - arrays.keys())
+    assert "unexpected" not in str(error.value)
 
 
 @pytest.mark.parametrize(
