@@ -1,14 +1,16 @@
 """Models of other systems -> checkpoints of this package, and back."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import numpy as np
+
 from maskrcnn_jax import checkpoint, models
 from maskrcnn_jax.checkpoint import Checkpoint, CheckpointError, CheckpointWriter
-from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.config import ExperimentConfig, ModelConfig
 from maskrcnn_jax.data import COCO_CATEGORIES, categories_by_id, read_coco_json
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.structs import Category
@@ -24,6 +26,7 @@ from maskrcnn_jax.weights import (
     recognise,
     require_new,
     to_arrays,
+    unlike_published,
     write_weights,
 )
 
@@ -92,14 +95,28 @@ def model_of(found: Found, config: ExperimentConfig) -> Converted:
         variables = from_arrays(found.held.system, found.held.arrays, config.model)
     except WeightsError as error:
         raise WeightsError(f"{found.source}: {error}") from error
-    backbone = config.model.backbone
-    if found.held.system == "torchvision" and backbone.norm == "frozen_bn" and backbone.norm_epsilon:
+    _warn_of_assumptions(found.held.system, config.model)
+    return Converted(config, variables, categories_of(config))
+
+
+def _warn_of_assumptions(system: System, model: ModelConfig) -> None:
+    """Say what the weights of another system do not tell, or may not have meant to."""
+    backbone = model.backbone
+    if system == "torchvision" and backbone.norm == "frozen_bn" and backbone.norm_epsilon:
         logger.warning(
             "frozen norms do not tell their epsilon; taken is %g. Weights that began as torchvision's COCO_V1 of maskrcnn_resnet50_fpn "
             "have 0: --model.backbone.norm-epsilon 0",
             backbone.norm_epsilon,
         )
-    return Converted(config, variables, categories_of(config))
+    if system == "detectron2":
+        logger.warning(
+            "Detectron2's weights do not tell the order of channels, nor where a bottleneck has its stride; taken are %s and %s. "
+            "If they were trained with others: --model.input.channel-order rgb|bgr (and mean, std), --model.backbone.stride-on 1x1|3x3",
+            model.input.channel_order,
+            backbone.stride_on,
+        )
+    if others := unlike_published(system, model):
+        logger.warning("%s; if no such head was trained, the file lacks its last layers: get it anew", "; ".join(others))
 
 
 def categories_of(config: ExperimentConfig) -> tuple[Category, ...]:
@@ -128,20 +145,48 @@ def categories_of(config: ExperimentConfig) -> tuple[Category, ...]:
 
 
 def require_free(folder: Path | None, files: Sequence[Path]) -> None:
-    """Raise before anything is overwritten: CheckpointError for a folder that is not empty, WeightsError for a file that cannot be new."""
+    """Raise before anything is written: CheckpointError for a folder that is not empty, WeightsError for a file that cannot be new."""
+    targets = [target.resolve() for target in (folder, *files) if target]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise WeightsError(f"{target}: is to be written twice; give each target a path of its own")
     if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CheckpointError(f"{folder}: exists already; give a new folder by --to")
     for file in files:
         require_new(file)
 
 
-def write(folder: Path, model: Converted) -> None:
-    """Write a run folder that holds one checkpoint, of step 0, whole or not at all.
+def write(model: Converted, folder: Path | None, files: Mapping[System, Path]) -> dict[System, list[str]]:
+    """Write a model as a checkpoint, as other systems' state dicts, or both; nothing where one of them cannot be had.
+
+    Args:
+      model: what to write.
+      folder: becomes a run folder that holds one checkpoint, of step 0, whole or not at all; None: no checkpoint.
+      files: the file of each system.
+
+    Returns:
+      What each system does otherwise with these weights; see `weights.other_numerics`.
 
     Raises:
       CheckpointError: the folder exists and is not empty.
+      WeightsError: a file exists or is no `.pth`, two paths are one, or a system has no such model.
     """
-    require_free(folder, [])
+    require_free(folder, list(files.values()))
+    arrays = {system: to_arrays(system, model.variables, model.config.model) for system in files}
+    if folder:
+        _write_checkpoint(folder, model)
+    for system, file in files.items():
+        write_weights(file, arrays[system] | (_input_constants(model.config.model) if system == "detectron2" else {}))
+    return {system: other_numerics(model.config.model, arrays[system]) for system in files}
+
+
+def _input_constants(model: ModelConfig) -> Arrays:
+    """Mean and std as Detectron2's models keep them, for whoever reads the file; Detectron2 itself takes those of its config."""
+    constants = {"pixel_mean": model.input.mean, "pixel_std": model.input.std}
+    return {name: np.array(values, np.float32).reshape(3, 1, 1) for name, values in constants.items()}
+
+
+def _write_checkpoint(folder: Path, model: Converted) -> None:
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as beside:
@@ -152,17 +197,3 @@ def write(folder: Path, model: Converted) -> None:
         finally:
             writer.close()
         part.replace(folder)  # over an empty one too
-
-
-def export(file: Path, system: System, model: Converted) -> list[str]:
-    """Write a model as `system`'s state dict.
-
-    Returns:
-      What `system` does otherwise with these weights; see `weights.other_numerics`.
-
-    Raises:
-      WeightsError: the file exists or is no `.pth`, or `system` has no such model.
-    """
-    arrays = to_arrays(system, model.variables, model.config.model)
-    write_weights(file, arrays)
-    return other_numerics(model.config.model, arrays)

@@ -33,7 +33,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     golden = reports.Golden(command.reference, stored.config.model)
     if not golden.groups():
-        raise reports.GoldenError(f"{command.reference}: has no outputs with epsilon 0 in the norms, which the checkpoint has")
+        epsilon = stored.config.model.backbone.norm_epsilon
+        raise reports.GoldenError(f"{command.reference}: has no outputs with epsilon {epsilon:g} in the norms, which the checkpoint has")
     for group in golden.groups():
         console.print(f"group {group or '(none)'}")
         console.print(reports.difference_table(reports.compare_golden(golden, group, stored.variables)))

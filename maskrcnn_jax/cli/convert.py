@@ -54,16 +54,15 @@ def main(arguments: Sequence[str]) -> None:
     backbone = model.config.model.backbone
     whose = f"{found.held.system}'s" if isinstance(found.held, convert.Foreign) else "a checkpoint's"
     print(f"{source}: {whose} Mask R-CNN, {backbone.kind} {backbone.depth}, norm {backbone.norm}, epsilon {backbone.norm_epsilon:g}")
+    differences = convert.write(model, command.to, files)
     if command.to:
-        convert.write(command.to, model)
         names = first_few([category.name for category in model.categories])
         print(f"{command.to}: a checkpoint of {len(model.categories)} classes ({names}); eval, predict and train --train.weights read it")
     for system, file in files.items():
-        differences = convert.export(file, system, model)
         print(f"{file}: written for {system}")
-        if differences:
+        if differences[system]:
             print(f"{system} detects otherwise with these weights, because what they do not tell is not the same there:")
-            print("\n".join(f"  {line}" for line in differences))
+            print("\n".join(f"  {line}" for line in differences[system]))
 
 
 def _require_targets(command: ConvertCommand) -> None:

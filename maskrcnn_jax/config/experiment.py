@@ -70,8 +70,8 @@ class OptimizerConfig:
     """Decay of the second moment of adamw; a short run wants it lower."""
     weight_decay: float = 1e-4
     """L2 penalty added to the gradient (sgd), or share of the parameter taken off each step times the learning rate (adamw)."""
-    decay: Literal["all", "kernels"] = "kernels"
-    """What decays: every parameter, or only convolution and dense kernels (no bias, no norm)."""
+    decay: Literal["all", "not_norms", "kernels"] = "kernels"
+    """What decays: every parameter, all but the norms' (Detectron2), or only convolution and dense kernels (no bias, no norm)."""
     schedule: Literal["multi_step", "cosine"] = "multi_step"
     """multi_step: times `gamma` at each of `milestones`. cosine: down to 0 at the last step."""
     milestones: tuple[int, ...] = ()

@@ -246,7 +246,7 @@ def _pool(features: Features, boxes: Float[Array, "b r 4"], size: int, config: M
             epsilon=pool.level_epsilon,
             epsilon_at=pool.level_epsilon_at,
         )
-        if pool.sampling == "adaptive":  # proposals and ground truth are clipped to the image: none reaches too far
+        if pool.sampling == "adaptive":  # all boxes lie in the image: the number of those that reach too far, dropped here, is 0
             return ops.roi_align_adaptive(pyramid, boxes, levels, strides=strides, size=size, aligned=pool.aligned)[0]
         return ops.roi_align(pyramid, boxes, levels, strides=strides, size=size, samples=pool.samples, aligned=pool.aligned)
 

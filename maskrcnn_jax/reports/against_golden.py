@@ -41,7 +41,7 @@ def compare_golden(golden: Golden, group: str, variables: Variables) -> list[Dif
     if problems := misfits({name: array.shape for name, array in arrays.items()}, shapes):
         raise GoldenError(f"{golden.path}: is of another model than the checkpoint:\n  {first_few(problems, chr(10) + '  ')}")
     sums = {name: zlib.crc32(array.astype("<f4").tobytes()) for name, array in arrays.items()}
-    if others := [name for name, value in sums.items() if value != golden.about["crc32"][name]]:
+    if others := [name for name, value in sums.items() if value != golden.sums.get(name)]:
         raise GoldenError(
             f"{golden.path}: its outputs are of other weights than the checkpoint's ({len(others)} of {len(sums)} arrays differ: "
             f"{first_few(others)}); convert the weights that it was made with"
@@ -202,15 +202,28 @@ def _training_differences(golden: Golden, group: str, step: TrainingStep) -> Ite
     for ours, theirs in LOSSES[golden.system].items():
         expected = float(golden.arrays[f"{group}loss/{theirs}"])
         yield Difference(f"loss {ours}", abs(float(step.losses[ours]) - expected), expected)
-    yield _of_gradients(golden, group, step.gradients)
+    yield from _of_gradients(golden, group, step.gradients)
 
 
-def _of_gradients(golden: Golden, group: str, gradients: Variables) -> Difference:
-    """The gradient whose norm differs most, of the norm."""
+def listed_values(gradient: np.ndarray) -> np.ndarray:
+    """The values of a gradient that a file lists: its first 32, and 32 spread over all of it."""
+    flat = gradient.ravel()
+    return np.concatenate([flat[:32], flat[:: max(1, flat.size // 32)][:32]])
+
+
+def _of_gradients(golden: Golden, group: str, gradients: Variables) -> Iterator[Difference]:
+    """The gradient whose norm differs most, of the norm; and where the file lists values, the one whose values do, in L2 of theirs."""
     found = to_arrays(golden.system, gradients, golden.config(group))
     start, end = f"{group}grad/", "/norm"
     keys = [key for key in golden.arrays if key.startswith(start) and key.endswith(end)]
     norms = {key.removeprefix(start).removesuffix(end): float(golden.arrays[key]) for key in keys}
     errors = {name: abs(float(np.linalg.norm(found[name].astype(np.float64))) - norm) / norm for name, norm in norms.items()}
     worst = worst_of(errors)
-    return Difference("gradients", errors[worst], 1.0, f"norm, of itself: {worst}")
+    yield Difference("gradients", errors[worst], 1.0, f"norm, of itself: {worst}")
+    parts = {name: [f"{start}{name}/{part}" for part in ("first32", "strided32")] for name in norms}
+    listed = {name: keys for name, keys in parts.items() if all(key in golden.arrays for key in keys)}
+    expected = {name: np.concatenate([golden.arrays[key] for key in keys]) for name, keys in listed.items()}
+    if expected:
+        errors = {name: float(np.linalg.norm(listed_values(found[name]) - e) / np.linalg.norm(e)) for name, e in expected.items()}
+        worst = worst_of(errors)
+        yield Difference("gradients' values", errors[worst], 1.0, f"up to 64 listed, L2, of their own norm: {worst}")

@@ -207,8 +207,9 @@ def of_gradients(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> 
     }
     if not errors:
         return Difference("gradients", None, None, "no parameter of the same name and shape")
-    worst = worst_of(errors)
-    return Difference("gradients", errors[worst], 1.0, f"L2, of its own norm: {worst}")
+    worst, others = worst_of(errors), len(ours.keys() | theirs.keys()) - len(errors)
+    skipped = f"; {others} of another name or shape not compared" if others else ""
+    return Difference("gradients", errors[worst], 1.0, f"L2, of its own norm: {worst}{skipped}")
 
 
 def worst_of(errors: dict[str, float]) -> str:

@@ -41,7 +41,10 @@ class GoldenError(UserError, ValueError):
 
 
 class Golden:
-    """One golden file; its methods give what goes into a model and what the reference drew, by group."""
+    """One golden file; its methods give what goes into a model and what the reference drew, by group.
+
+    arrays: by name. about: what the .json holds. sums: checksum of each of the weights. classes: without background.
+    """
 
     def __init__(self, path: Path, model: ModelConfig) -> None:
         """Read `path`, an .npz file, and the .json beside it.
@@ -58,6 +61,8 @@ class Golden:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 self.arrays = dict(file)
             self.classes = int(self.about["state_dict"]["roi_heads.box_predictor.cls_score.bias"][0]) - 1
+            self.sums: dict[str, int] = dict(self.about["crc32"])
+            self._pictures = [tuple(map(int, rule)) for rule in self.about["image_rule"]]
             self.system: System = "detectron2" if self.about["settings"]["framework"].startswith("detectron2") else "torchvision"
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
             raise GoldenError(f"{path}: no golden file ({error}); give NAME.npz with NAME.json beside it") from error
@@ -75,7 +80,7 @@ class Golden:
 
     def image(self, i: int) -> np.ndarray:
         """Picture i, uint8[h, w, 3], RGB, made by its rule."""
-        return picture(*self.about["image_rule"][i])
+        return picture(*self._pictures[i])
 
     def config(self, group: str) -> ModelConfig:
         """The model's with what the golden run of the group changed: sizes, padding, and in training smaller numbers and constant norms."""

@@ -115,4 +115,10 @@ def moving_average(average: Flat, params: Flat, step: Int[Array, ""], decay: flo
 
 
 def _decays(path: str, config: OptimizerConfig) -> bool:
-    return config.decay == "all" or path.endswith("/kernel")
+    match config.decay:
+        case "all":
+            return True
+        case "not_norms":
+            return "norm" not in path.split("/")
+        case _:
+            return path.endswith("/kernel")

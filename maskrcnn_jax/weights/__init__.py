@@ -6,7 +6,7 @@ from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, read_weights
 from maskrcnn_jax.weights.names import System
 from maskrcnn_jax.weights.published import PUBLISHED, Progress, locate, read_source
-from maskrcnn_jax.weights.recognise import Origin, differences, other_numerics, recognise, system_of
+from maskrcnn_jax.weights.recognise import Origin, differences, other_numerics, recognise, system_of, unlike_published
 from maskrcnn_jax.weights.writing import require_new, write_weights
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "require_new",
     "system_of",
     "to_arrays",
+    "unlike_published",
     "write_weights",
 ]

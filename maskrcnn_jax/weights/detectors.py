@@ -36,7 +36,7 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig, *, new_clas
         finite; or a model that the other system does not have.
     """
     found = todays_names(system, arrays)
-    wanted = dict(_entries(system, config))
+    wanted = dict(entries(system, config))
     names = {e.name: their_shape(leaf.shape, e) for e, leaf in wanted.values()}
     left_out = {path for path in wanted if new_classes and path[1:3] in CLASS_LAYERS}
     if problems := misfits({name: array.shape for name, array in found.items()}, names, {wanted[path][0].name for path in left_out}):
@@ -58,11 +58,15 @@ def to_arrays(system: System, variables: Variables, config: ModelConfig) -> Arra
       WeightsError: the config has a VGG, as no detector of theirs does.
     """
     leaves = flatten_dict(variables)
-    return {e.name: np.ascontiguousarray(to_theirs(np.asarray(leaves[path]), e)) for path, (e, _) in _entries(system, config)}
+    return {e.name: np.ascontiguousarray(to_theirs(np.asarray(leaves[path]), e)) for path, (e, _) in entries(system, config)}
 
 
-def _entries(system: System, config: ModelConfig) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Any]]]:
-    """Path of each of the model's leaves, its entry there, and the leaf's shape and type."""
+def entries(system: System, config: ModelConfig) -> Iterator[tuple[tuple[str, ...], tuple[Entry, Any]]]:
+    """Path of each of the model's leaves, its entry there, and the leaf's shape and type.
+
+    Raises:
+      WeightsError: the other system does not have such a model.
+    """
     if config.backbone.kind != "resnet":
         raise WeightsError(
             f"{system} has no Mask R-CNN with backbone.kind {config.backbone.kind}, hence no names for it: "

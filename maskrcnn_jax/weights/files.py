@@ -2,13 +2,14 @@
 
 import re
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
+from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.pickles import is_main, read_pickle
 from maskrcnn_jax.weights.safetensors import is_safetensors, read_safetensors
@@ -26,27 +27,24 @@ def read_weights(path: Path) -> Arrays:
     The content says which it is. Of a training script's file the weights alone are taken.
 
     Raises:
-      WeightsError: the file is missing, cut short, holds something else, or a pickle names what is neither tensor, array
-        nor container.
+      WeightsError: the file is missing, cut short, holds something else or no array, or a pickle names what is neither tensor,
+        array nor container.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; give a file of weights (.pth, .pkl, .safetensors or .npz), or a checkpoint folder")
     if is_safetensors(path):
-        return read_safetensors(path)
+        return _numbers(path, read_safetensors(path))
     with path.open("rb") as file:
         start = file.read(2)
     if start == b"PK" and not _is_torch(path):
-        return _read_npz(path)
+        return _unfolded(path, _numbers(path, _read_npz(path)))
     if start != b"PK" and start[:1] != PICKLE:
         raise WeightsError(f"{path}: not a file of weights (.pth, .pkl, .safetensors or .npz), or not a whole one; give another")
     found = read_pickle(path)
     for name in STATE_DICTS:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
-    arrays = _arrays(found)
-    if not arrays:
-        raise WeightsError(f"{path}: holds no arrays by name; give a file of a model's weights (in PyTorch its state_dict())")
-    return arrays
+    return _numbers(path, _arrays(found))
 
 
 def weights_only(arrays: Arrays) -> Arrays:
@@ -70,34 +68,60 @@ def _is_torch(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(is_main(name) for name in archive.namelist())
-    except zipfile.BadZipFile as error:
-        raise WeightsError(f"{path}: its end is missing ({error}); get it anew") from error
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise WeightsError(f"{path}: not a whole zip file, or one of another kind ({error}); get it anew") from error
 
 
 def _arrays(found: Any) -> Arrays:
+    """The arrays in a pickle's dictionary; what else a training script keeps there is passed over."""
     return {str(name): value for name, value in found.items() if isinstance(value, np.ndarray)} if isinstance(found, dict) else {}
 
 
-def _read_npz(path: Path) -> Arrays:
-    """Arrays of an `.npz` file.
+def _numbers(path: Path, found: dict[str, Any]) -> Arrays:
+    """`found`, all of it arrays of plain numbers.
+
+    Raises:
+      WeightsError: there are none, or something else is among them.
+    """
+    if not found:
+        raise WeightsError(f"{path}: holds no arrays by name; give a file of a model's weights (in PyTorch its state_dict())")
+    others = {name: getattr(value, "dtype", type(value).__name__) for name, value in found.items() if not _is_numeric(value)}
+    if others:
+        listed = first_few([f"{name} ({kind})" for name, kind in others.items()])
+        raise WeightsError(f"{path}: holds what is no array of numbers: {listed}; save the weights alone")
+    return found
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and (value.dtype.kind in "biuf" or value.dtype == jnp.bfloat16)
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    """What the parts of an `.npz` file hold, by name; of a part that is no array the bytes."""
+    try:
+        with path.open("rb") as opened, NpzFile(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything; one that is encrypted raises RuntimeError
+        raise WeightsError(f"{path}: not a readable .npz file ({error}); save the arrays with numpy.savez") from error
+
+
+def _unfolded(path: Path, stored: Arrays) -> Arrays:
+    """The layers' arrays of an `.npz` file that may hold some in another form.
 
     Besides plain arrays the file may hold layers as product quantisation writes them, `X.codes`, `X.codebook` and `X.shape`
     (the weight is codebook[codes], reshaped), and batch norms folded to an affine, `X.scale` and `X.bias` of a convolution X:
     these become the norm of that convolution with mean 0 and variance 1.
 
     Raises:
-      WeightsError: the file is no whole `.npz` file, or holds a layer without all of its arrays.
+      WeightsError: the file holds a layer without all of its arrays.
     """
-    try:
-        with path.open("rb") as opened, NpzFile(opened, allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise WeightsError(f"{path}: not a readable .npz file ({error}); save the arrays with numpy.savez") from error
     try:
         return _unfold_norms(_unquantise(stored))
     except KeyError as error:
         raise WeightsError(f"{path}: {error.args[0]} is missing; save all arrays of a layer") from error
-    except (IndexError, ValueError) as error:
+    except (IndexError, ValueError, TypeError) as error:
         raise WeightsError(f"{path}: codes, codebook and shape of a layer do not fit each other ({error}); save it anew") from error
 
 

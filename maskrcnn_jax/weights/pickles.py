@@ -61,6 +61,8 @@ def read_pickle(path: Path) -> Any:
             return _read_zip(path) if zipped else _read_stream(file)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged pickle can raise anything
         raise WeightsError(f"{path}: not a whole file of weights ({type(error).__name__}: {error}); get it anew") from error
 
@@ -148,13 +150,18 @@ def _view(tensor: _Tensor, values: np.ndarray) -> np.ndarray:
 class _Array:
     """Stands for a NumPy array until its state, which says what it holds, has come."""
 
-    def __init__(self, value: np.ndarray | None = None) -> None:
-        self._value = value
+    _value: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, value: np.ndarray) -> "_Array":
+        """One whose content is there; pickles make empty ones alone."""
+        array = cls()
+        array._value = value
+        return array
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
-        values = np.frombuffer(_bytes(data), dtype.value)
-        self._value = values.reshape(tuple(map(int, shape)), order="F" if fortran else "C")
+        self._value = _from_bytes(data, dtype).reshape(tuple(map(int, shape)), order="F" if fortran else "C")
 
     @property
     def value(self) -> np.ndarray:
@@ -246,20 +253,27 @@ def _rebuild_parameter(data: _Tensor, *_: Any) -> _Tensor:
     return data
 
 
-def _bytes(data: Any) -> Any:
-    return data.encode("latin1") if isinstance(data, str) else data
+def _from_bytes(data: Any, dtype: Any) -> np.ndarray:
+    """The numbers in `data`, which Python 2 pickled as text."""
+    if not isinstance(dtype, _Dtype):
+        raise WeightsError(f"an array's dtype is a {type(dtype).__name__}, which is none; get the file anew")
+    return np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, dtype.value)
 
 
 def _encode(text: str, encoding: str) -> bytes:
     return text.encode({"latin1": "latin1", "latin-1": "latin1"}[encoding])
 
 
-def _scalar(dtype: _Dtype, data: Any) -> Any:
-    return np.frombuffer(_bytes(data), dtype.value)[0]
+def _scalar(dtype: Any, data: Any) -> Any:
+    return _from_bytes(data, dtype)[0]
 
 
-def _frombuffer(data: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
-    return _Array(np.frombuffer(data, dtype.value).reshape(tuple(map(int, shape)), order=order))
+def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any, axis_order: Any = None) -> _Array:
+    """An array of protocol 5; since NumPy 2.4 order K is C with the axes in `axis_order`."""
+    values, sides = _from_bytes(data, dtype), tuple(map(int, shape))
+    if order == "K" and axis_order is not None:
+        return _Array.of(values.reshape(sides).transpose(tuple(map(int, axis_order))))
+    return _Array.of(values.reshape(sides, order=order))
 
 
 GLOBALS: dict[tuple[str, str], Callable[..., Any]] = {

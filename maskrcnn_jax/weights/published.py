@@ -75,14 +75,14 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
     Raises:
       WeightsError: neither; the server does not have it; it breaks off; or the file has another digest.
     """
-    if source in PUBLISHED:
-        url, digest = PUBLISHED[source]
-    elif "://" in source:
-        url, _, digest = source.partition("#")
-    elif Path(source).exists():
-        return Path(source)
-    else:
-        raise WeightsError(f"{source}: no such file; give a file of weights, a URL, or one of {', '.join(PUBLISHED)}")
+    address = _address(source)
+    if address is None:
+        if Path(source).exists():
+            return Path(source)
+        raise WeightsError(
+            f"{source}: no such file or folder; give a run folder, a file of weights, a URL, or one of {', '.join(PUBLISHED)}"
+        )
+    url, digest = address
     folder = Path(os.environ.get("MASKRCNN_CACHE") or Path.home() / ".cache" / "maskrcnn_jax")
     name = url.partition("?")[0].rpartition("/")[2][-LONGEST:] or "weights"
     file = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
@@ -96,7 +96,9 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
 
 
 def read_source(source: str, progress: Progress = lambda done, total: None) -> tuple[Path, Arrays]:
-    """The file that `source` means, as in `locate`, and its arrays; what was downloaded and holds none is not kept.
+    """The file that `source` means, as in `locate`, and its arrays.
+
+    A download that cannot be read is not kept, unless it has the digest that it should have.
 
     Raises:
       WeightsError: as `locate` and `read_weights` raise it.
@@ -105,10 +107,21 @@ def read_source(source: str, progress: Progress = lambda done, total: None) -> t
     try:
         return path, read_weights(path)
     except WeightsError as error:
-        if path == Path(source):
+        address = _address(source)
+        if address is None:
             raise
+        if address.digest:
+            raise WeightsError(f"{source}: is whole, by its digest, but cannot be read: {error}") from error
         path.unlink()
         raise WeightsError(f"{source}: what was downloaded cannot be read and is not kept: {error}") from error
+
+
+def _address(source: str) -> Published | None:
+    """Where `source`, as in `locate`, lies, and its digest, empty where none is given; None for a path."""
+    if source in PUBLISHED:
+        return PUBLISHED[source]
+    url, _, digest = source.partition("#")
+    return Published(url, digest) if "://" in source else None
 
 
 def has_digest(path: Path, digest: str) -> bool:

@@ -3,14 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+import numpy as np
+
 from maskrcnn_jax.config import BackboneConfig, ConfigError, ModelConfig, differing, presets
+from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.nn.resnet import BLOCKS, STAGES, has_bottlenecks
-from maskrcnn_jax.weights.detectors import todays_names
+from maskrcnn_jax.weights.detectors import entries, todays_names
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import WRAPPERS, Arrays
 from maskrcnn_jax.weights.names import System, entry
@@ -25,7 +26,11 @@ CAFFE2_STD = (57.375, 57.12, 58.395)  # of the ImageNet weights that Detectron2'
 # What of a model's config inference does not read, and what weights tell: of norms, only whether there are any.
 OF_TRAINING = ("assign.", "loss.", "propose.pre_nms_top_k_train", "propose.post_nms_top_k_train", "backbone.frozen_stages")
 TOLD = ("num_classes", "backbone.norm", "fpn.norm", "box_head.norm", "mask_head.norm")
+HEADS = ("rpn_head.convs", "box_head.convs", "box_head.fcs", "mask_head.convs")
 
+NUMBERS = range(64)  # of a layer among those of its kind; no model has more of one
+CONV, NORM = ("conv", "kernel"), ("norm", "scale")
+BLOCK = [(f"conv{i}", *part) for i in (1, 2, 3) for part in (CONV, NORM)]
 Shape = Callable[..., tuple[int, ...]]
 
 
@@ -47,7 +52,8 @@ def recognise(arrays: Arrays, file: Path | None = None) -> Origin:
       file: that they are from; tells the one whose norms have epsilon 0, see `EPSILON_ZERO`.
 
     Raises:
-      WeightsError: they are no Mask R-CNN with a feature pyramid of torchvision or Detectron2.
+      WeightsError: they are no Mask R-CNN with a feature pyramid of torchvision or Detectron2, or one that lacks an array which
+        tells its sizes: all that is missing is listed.
     """
     if system := system_of(arrays):
         config = _config(system, arrays)
@@ -79,6 +85,19 @@ def other_numerics(model: ModelConfig, arrays: Arrays, file: Path | None = None)
         return [str(error)]
 
 
+def unlike_published(system: System, model: ModelConfig) -> list[str]:
+    """Each number of a head's layers that is another than in the system's published models: a line a field of the config.
+
+    Such a head may be meant; but a file that lacks a head's last layer looks the same.
+    """
+    published = PRESETS[system][model.fpn.norm != "none"]
+    return [
+        f"model.{name} is {here}, in {system}'s own models {there}"
+        for name, (here, there) in differing(model, published).items()
+        if name in HEADS
+    ]
+
+
 def differences(model: ModelConfig, other: ModelConfig) -> list[str]:
     """What `other` does otherwise at inference than `model` with the same weights: a line a field of the config."""
     return [
@@ -91,90 +110,116 @@ def differences(model: ModelConfig, other: ModelConfig) -> list[str]:
 def _config(system: System, arrays: Arrays) -> ModelConfig:
     bare = {WRAPPERS.sub("", name): array for name, array in arrays.items()}
     shapes = {name: array.shape for name, array in todays_names(system, arrays).items()}
-
-    def shape(config: ModelConfig, *path: str) -> tuple[int, ...]:
-        """Shape there of the array at `path`, (module, layer, ..., leaf)."""
-        name = entry(system, path, config).name
-        if name not in shapes:
-            raise KeyError(f"{name} is missing")
-        return shapes[name]
-
-    plain, deep = PRESETS[system]
-    config = deep if _has(shape, plain, "fpn", "lateral2", "norm", "scale") else plain
     trains_norms = any(name.startswith(TRUNKS[system]) and name.endswith("num_batches_tracked") for name in bare)
+    advice = "maskrcnn_jax.weights.from_arrays takes a config of your own and lists what does not fit it"
+    layers = {_layer(name) for name in shapes}
+    config = _preset(system, layers)
     try:
-        config = replace(config, backbone=_backbone(partial(shape, config), config.backbone))
-        config = _heads(system, shape, config)
-    except (IndexError, KeyError, ValueError) as error:  # an array is missing that all have, or has a shape that none has
+        config = _depths(system, layers, config)
+        config = _widths(system, lambda *path: shapes[entry(system, path, config).name], config)
+    except KeyError as error:
+        wanted = {of.name: () for _, (of, _) in entries(system, config)}
         raise WeightsError(
-            f"{system}'s names, but no Mask R-CNN with a feature pyramid as it builds them ({error.args[0]}); "
-            "maskrcnn_jax.weights.from_arrays takes a config of your own and lists what does not fit it"
+            f"{system}'s names, but not those of a Mask R-CNN with a feature pyramid as it builds them; give all arrays of one ({advice}):"
+            "\n  " + "\n  ".join(misfits(dict.fromkeys(shapes, ()), wanted))
+        ) from error
+    except (IndexError, ValueError) as error:  # an array has a shape that none has
+        raise WeightsError(
+            f"{system}'s names, but no Mask R-CNN with a feature pyramid as it builds them ({error.args[0]}); {advice}"
         ) from error
     if trains_norms:
         config = replace(config, backbone=replace(config.backbone, norm="batch_norm"))
     return _detectron2_input(config, bare) if system == "detectron2" else config
 
 
-def _backbone(shape: Shape, config: BackboneConfig) -> BackboneConfig:
-    blocks = tuple(_count(shape, "backbone", f"{stage}_{{}}", "conv1", "conv", "kernel") for stage in STAGES[1:])
-    bottlenecks = _has(shape, "backbone", "res2_0", "conv3", "conv", "kernel")
+def _layer(name: str) -> str:
+    """The layer that an array is of, by its name there."""
+    return name.rpartition(".")[0]
+
+
+def _holds(system: System, layers: set[str], config: ModelConfig, *path: str) -> bool:
+    """Whether anything is there of the layer of the array at `path`, (module, layer, ..., leaf), of a model `config`."""
+    return _layer(entry(system, path, config).name) in layers
+
+
+def _preset(system: System, layers: set[str]) -> ModelConfig:
+    """The system's preset whose pyramid has norms, or has none, as `layers`."""
+    plain, deep = PRESETS[system]
+    return deep if any(_holds(system, layers, plain, "fpn", f"lateral{i}", *NORM) for i in range(2, 6)) else plain
+
+
+def _depths(system: System, layers: set[str], config: ModelConfig) -> ModelConfig:
+    """`config`, a preset, with as many layers as `layers` counts.
+
+    A number below one that is there counts, so that it is found missing. Where there is no layer of a kind that all models
+    have, the preset's stand, for the same reason.
+    """
+
+    def count(config: ModelConfig, module: str, layer: str, *parts: tuple[str, ...]) -> int:
+        there = (i for i in NUMBERS if any(_holds(system, layers, config, module, f"{layer}{i}", *part) for part in parts))
+        return max(there, default=-1) + 1
+
+    blocks = tuple(count(config, "backbone", f"{stage}_", *BLOCK) for stage in STAGES[1:])
+    if any(blocks):
+        bottlenecks = any(count(config, "backbone", f"{stage}_", ("conv3", *CONV)) for stage in STAGES[1:])
+        config = replace(config, backbone=_of_blocks(config.backbone, blocks, bottlenecks))
+    of_convs = [replace(config, box_head=replace(config.box_head, convs=convs)) for convs in NUMBERS]
+    # torchvision numbers fully connected layers after the convolutions: the first tells their number too.
+    before = next((i for i in NUMBERS if _holds(system, layers, of_convs[i], "box_head", "fc0", "kernel")), 0)
+    box_convs = max(count(config, "box_head", "conv", CONV, NORM), before)
+    fcs = count(of_convs[box_convs], "box_head", "fc", ("kernel",))
+    if not fcs:
+        box_convs, fcs = box_convs or config.box_head.convs, config.box_head.fcs
+    # Detectron2 names the RPN's only convolution otherwise than one of several.
+    one, several = (replace(config, rpn_head=replace(config.rpn_head, convs=convs)) for convs in (1, 2))
+    rpn_convs = count(several, "rpn_head", "conv", ("kernel",))
+    if not _holds(system, layers, one, "rpn_head", "conv0", "kernel"):
+        rpn_convs = max(rpn_convs, 2) if rpn_convs else config.rpn_head.convs
+    return replace(
+        config,
+        rpn_head=replace(config.rpn_head, convs=rpn_convs or 1),
+        box_head=replace(config.box_head, convs=box_convs, fcs=fcs),
+        mask_head=replace(config.mask_head, convs=count(config, "mask_head", "conv", CONV, NORM) or config.mask_head.convs),
+    )
+
+
+def _of_blocks(config: BackboneConfig, blocks: tuple[int, ...], bottlenecks: bool) -> BackboneConfig:
     depths = [depth for depth, counts in BLOCKS.items() if counts == blocks and has_bottlenecks(depth) == bottlenecks]
     if not depths:
         raise ConfigError(f"a trunk of {blocks} blocks is no ResNet known here")
+    return replace(config, depth=cast(Any, depths[0]), stride_on=config.stride_on if bottlenecks else "3x3")
+
+
+def _widths(system: System, shape: Shape, config: ModelConfig) -> ModelConfig:
+    """`config`, whose numbers of layers are right, with the widths, classes and sides that the shapes tell."""
     width, (inner, of_group, *_) = shape("backbone", "stem", "conv", "kernel")[0], shape("backbone", "res2_0", "conv2", "conv", "kernel")
     groups = inner // of_group
-    inside: dict[str, Any] = {"groups": groups, "width_per_group": 64 * inner // (width * groups)} if bottlenecks else {"stride_on": "3x3"}
-    return replace(config, depth=cast(Any, depths[0]), width=width, **inside)
-
-
-def _heads(system: System, shape: Shape, config: ModelConfig) -> ModelConfig:
-    """`config` with the FPN, the RPN's head and the two RoI heads that the shapes tell."""
-    several = replace(config, rpn_head=replace(config.rpn_head, convs=2))  # Detectron2 names the only convolution otherwise
-    rpn_convs = _count(shape, several, "rpn_head", "conv{}", "kernel") or 1
-    box_convs = _count(shape, config, "box_head", "conv{}", "conv", "kernel")
-    config = replace(
-        config,
-        fpn=replace(config.fpn, channels=shape(config, "fpn", "output2", "conv", "kernel")[0]),
-        rpn_head=replace(config.rpn_head, convs=rpn_convs),
-        box_head=replace(config.box_head, convs=box_convs),
-    )
-    anchors = shape(config, "rpn_head", "objectness", "kernel")[0]
+    inside: dict[str, Any] = {"groups": groups, "width_per_group": 64 * inner // (width * groups)}
+    anchors = shape("rpn_head", "objectness", "kernel")[0]
     if anchors != len(config.anchors.ratios):
         raise ConfigError(f"{anchors} anchors a cell, whose ratios the weights do not tell")
-    classes = shape(config, "box_head", "classes", "kernel")[0] - 1
+    classes = shape("box_head", "classes", "kernel")[0] - 1
     rows = classes + 1 if system == "torchvision" else classes  # of an output a class
-    box_rows, mask_rows = shape(config, "box_head", "deltas", "kernel")[0] // 4, shape(config, "mask_head", "masks", "kernel")[0]
-    channels = config.fpn.channels
-    fcs = _count(shape, config, "box_head", "fc{}", "kernel")
-    if box_convs:
-        channels = shape(config, "box_head", "conv0", "conv", "kernel")[0]
-        config = replace(config, box_head=replace(config.box_head, conv_channels=channels))
-    width, read = shape(config, "box_head", "fc0", "kernel")
-    mask_convs = _count(shape, config, "mask_head", "conv{}", "conv", "kernel")
+    box_rows, mask_rows = shape("box_head", "deltas", "kernel")[0] // 4, shape("mask_head", "masks", "kernel")[0]
+    channels = read_channels = shape("fpn", "output2", "conv", "kernel")[0]
+    box_head = replace(config.box_head, class_agnostic=system == "detectron2" and box_rows == 1 < rows)
+    if box_head.convs:
+        read_channels = shape("box_head", "conv0", "conv", "kernel")[0]
+        box_head = replace(box_head, conv_channels=read_channels)
+    fc_width, read = shape("box_head", "fc0", "kernel")
     return replace(
         config,
         num_classes=classes,
-        pool=replace(config.pool, box_size=math.isqrt(read // channels)),
-        box_head=replace(config.box_head, fcs=fcs, fc_width=width, class_agnostic=system == "detectron2" and box_rows == 1 < rows),
+        backbone=replace(config.backbone, width=width, **inside if has_bottlenecks(config.backbone.depth) else {}),
+        fpn=replace(config.fpn, channels=channels),
+        pool=replace(config.pool, box_size=math.isqrt(read // read_channels)),
+        box_head=replace(box_head, fc_width=fc_width),
         mask_head=replace(
             config.mask_head,
-            convs=mask_convs,
-            channels=shape(config, "mask_head", "deconv", "kernel")[1],
+            channels=shape("mask_head", "deconv", "kernel")[1],
             class_agnostic=system == "detectron2" and mask_rows == 1 < rows,
         ),
     )
-
-
-def _has(shape: Shape, *path: Any) -> bool:
-    try:
-        return bool(shape(*path))
-    except KeyError:
-        return False
-
-
-def _count(shape: Shape, *path: Any) -> int:
-    """How many arrays 0, 1, ... there are; {} in the path is the number."""
-    return next(i for i in count() if not _has(shape, *(part.format(i) if isinstance(part, str) else part for part in path)))
 
 
 def _detectron2_input(config: ModelConfig, arrays: Arrays) -> ModelConfig:
@@ -183,6 +228,17 @@ def _detectron2_input(config: ModelConfig, arrays: Arrays) -> ModelConfig:
     if backbone.groups > 1:
         backbone, image = replace(backbone, stride_on="3x3"), replace(image, std=CAFFE2_STD)
     if "pixel_mean" in arrays and "pixel_std" in arrays:
-        mean, std = (cast(Any, tuple(float(x) for x in arrays[name].ravel())) for name in ("pixel_mean", "pixel_std"))
-        image = replace(image, mean=mean, std=std)
+        mean, std = (_three(name, arrays[name]) for name in ("pixel_mean", "pixel_std"))
+        if min(std) <= 0:
+            raise WeightsError(f"pixel_std is {std}, whose numbers must be positive; correct it, or leave it and pixel_mean out")
+        order: Any = "rgb" if mean[0] > mean[2] else "bgr"  # of pictures red is the brightest on average, blue the darkest
+        image = replace(image, channel_order=order, mean=mean, std=std)
     return replace(config, backbone=backbone, input=image)
+
+
+def _three(name: str, array: np.ndarray) -> tuple[float, float, float]:
+    """The numbers of a constant, as they were written before they became float32."""
+    if array.size != 3:
+        raise WeightsError(f"{name} has {array.size} numbers, and images 3 channels; correct it, or leave pixel_mean and pixel_std out")
+    first, second, third = (float(str(x)) for x in array.ravel())
+    return first, second, third

@@ -55,6 +55,9 @@ def test_there_and_back(system, tmp_path, capsys, caplog):
     arrays, config = weights(tmp_path / "theirs.pth", system, 80)
     main(["convert", str(tmp_path / "theirs.pth"), "--to", str(tmp_path / "ours")])
     assert (system == "torchvision") == ("--model.backbone.norm-epsilon 0" in caplog.text)
+    told = "taken are bgr and 3x3. If they were trained with others: --model.input.channel-order rgb|bgr"
+    assert (system == "detectron2") == (told in caplog.text)
+    assert "own models" not in caplog.text
     assert f"{tmp_path / 'ours'}: a checkpoint of 80 classes (person, bicycle, car," in capsys.readouterr().out
     stored = checkpoint.load(tmp_path / "ours")
     assert stored.config == ExperimentConfig(model=config)
@@ -65,7 +68,7 @@ def test_there_and_back(system, tmp_path, capsys, caplog):
         f"{tmp_path / 'back.pth'}: written for {system}",  # and nothing is done otherwise there
     ]
     back = read_weights(tmp_path / "back.pth")
-    assert back.keys() == arrays.keys()
+    assert back.keys() - {"pixel_mean", "pixel_std"} == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(back[name], array)
 
@@ -101,6 +104,21 @@ def test_categories_of_a_coco_file(tmp_path, caplog):
     main([*arguments, str(tmp_path / "ours")])
     assert checkpoint.load(tmp_path / "ours").categories == (Category(3, "nucleus"), Category(7, "cell"))
     assert "numbered" not in caplog.text
+
+
+def test_detectron2_s_file_keeps_the_constants_of_the_input(tmp_path):
+    weights(tmp_path / "theirs.pth", "torchvision", 3)
+    main(["convert", str(tmp_path / "theirs.pth"), "--to-detectron2", str(tmp_path / "d2.pth")])
+    assert read_weights(tmp_path / "d2.pth")["pixel_mean"].shape == (3, 1, 1)
+    here, back = (convert.open_model(str(tmp_path / name), print).config.model.input for name in ("theirs.pth", "d2.pth"))
+    assert (back.mean, back.std, back.channel_order) == (here.mean, here.std, "rgb")
+
+
+def test_a_head_of_another_depth_is_told(tmp_path, caplog):
+    arrays, _ = weights(tmp_path / "theirs.pth", "torchvision", 2)
+    write_weights(tmp_path / "cut.pth", {name: array for name, array in arrays.items() if "fc7" not in name})
+    main(["convert", str(tmp_path / "cut.pth"), "--to", str(tmp_path / "ours")])
+    assert "model.box_head.fcs is 1, in torchvision's own models 2; if no such head was trained, the file lacks" in caplog.text
 
 
 def test_without_names_classes_are_numbered_and_it_is_said(tmp_path, caplog):
@@ -158,6 +176,8 @@ def test_nothing_half_written_is_left(tmp_path, monkeypatch):
     [
         ([], "nowhere to write to; give --to DIR, --to-torchvision FILE.pth"),
         (["--to", "{}/new", "--to-torchvision", "{}/there.pth"], "there.pth: exists already and would be overwritten"),
+        (["--to-torchvision", "{}/x.pth", "--to-detectron2", "{}/./x.pth"], "x.pth: is to be written twice; give each target a path"),
+        (["--to", "{}/x.pth", "--to-detectron2", "{}/x.pth"], "x.pth: is to be written twice"),
         (["--to-detectron2", "{}/gone/x.pth"], "gone/x.pth: its folder does not exist; make it first"),
         (["--to-detectron2", "{}/x.pkl"], "x.pkl: weights are written as PyTorch's files"),
     ],
@@ -194,6 +214,18 @@ def test_80_other_categories_are_not_coco_s(tmp_path, capsys):
     assert "80 categories, but the weights have 90 classes" in err
 
 
+def test_a_source_that_is_not_there_may_have_been_a_run_folder(tmp_path, capsys):
+    err = fails(capsys, tmp_path / "typo", "--to-torchvision", tmp_path / "x.pth")
+    assert f"{tmp_path / 'typo'}: no such file or folder; give a run folder, a file of weights, a URL, or one of" in err
+
+
+def test_constants_of_the_input_that_cannot_be_are_an_error_that_names_the_file(tmp_path, capsys):
+    arrays, _ = weights(tmp_path / "theirs.pth", "detectron2", 2)
+    write_weights(tmp_path / "zero.pth", arrays | {"pixel_mean": np.ones(3, np.float32), "pixel_std": np.zeros(3, np.float32)})
+    err = fails(capsys, tmp_path / "zero.pth", "--to", tmp_path / "ours")
+    assert f"{tmp_path / 'zero.pth'}: pixel_std is (0.0, 0.0, 0.0), whose numbers must be positive" in err
+
+
 def test_arrays_that_do_not_fit_a_changed_config_are_all_listed(tmp_path, capsys):
     weights(tmp_path / "theirs.pth", "torchvision", 2)
     err = fails(capsys, tmp_path / "theirs.pth", "--to", tmp_path / "ours", "--model.box-head.fc-width", "50")
@@ -206,7 +238,7 @@ def test_a_checkpoint_with_a_field_that_changes_shapes_is_an_error(trained, tmp_
     assert "params/box_head/classes/kernel is (32, 5); the model has (48, 5)" in err
 
 
-def test_a_model_that_the_other_system_cannot_have_is_an_error(trained, tmp_path, capsys):
-    err = fails(capsys, trained, "--to-torchvision", tmp_path / "x.pth")
+def test_a_model_that_the_other_system_cannot_have_is_an_error_that_leaves_nothing(trained, tmp_path, capsys):
+    err = fails(capsys, trained, "--to", tmp_path / "ours", "--to-torchvision", tmp_path / "x.pth")
     assert "model.backbone.norm: group_norm over 32 channels has 4 groups here and 32 in torchvision and Detectron2; a model for" in err
     assert not list(tmp_path.iterdir())

@@ -83,7 +83,7 @@ def test_an_unknown_field_is_named_with_the_known_ones(values, message):
         ({"optimizer": {"learning_rate": True}}, "optimizer.learning_rate must be float; got True"),
         ({"optimizer": {"learning_rate": None}}, "optimizer.learning_rate must be float; got None"),
         ({"optimizer": {"clip_norm": "big"}}, "optimizer.clip_norm must be float; got 'big'"),
-        ({"optimizer": {"decay": "none"}}, "optimizer.decay must be Literal['all', 'kernels']; got 'none'"),
+        ({"optimizer": {"decay": "none"}}, "optimizer.decay must be Literal['all', 'not_norms', 'kernels']; got 'none'"),
         ({"optimizer": {"milestones": 5}}, "optimizer.milestones must be tuple[int, ...]; got 5"),
         ({"optimizer": {"milestones": [5, 6.5]}}, "optimizer.milestones must be int; got 6.5"),
         ({"optimizer": 3}, "optimizer must be OptimizerConfig; got 3"),

@@ -11,10 +11,10 @@ from tests.golden.rule import fill
 
 FOLDER = Path(__file__).parent
 PRESETS = {
-    "tv_maskrcnn_resnet50_fpn": ("torchvision", presets.torchvision_v1()),
-    "tv_maskrcnn_resnet50_fpn_v2": ("torchvision", presets.torchvision_v2()),
-    "d2_mask_rcnn_R_50_FPN_1x": ("detectron2", presets.detectron2()),
-    "d2_mask_rcnn_R_50_FPN_100ep_LSJ": ("detectron2", presets.detectron2_lsj()),
+    "tv_maskrcnn_resnet50_fpn": ("torchvision", presets.torchvision_v1),
+    "tv_maskrcnn_resnet50_fpn_v2": ("torchvision", presets.torchvision_v2),
+    "d2_mask_rcnn_R_50_FPN_1x": ("detectron2", presets.detectron2),
+    "d2_mask_rcnn_R_50_FPN_100ep_LSJ": ("detectron2", presets.detectron2_lsj),
 }
 
 
@@ -22,7 +22,7 @@ class Reference(Golden):
     """One golden network; the files here leave out what a rule makes."""
 
     def __init__(self, name):
-        super().__init__(FOLDER / f"{name}.npz", PRESETS[name][1])
+        super().__init__(FOLDER / f"{name}.npz", PRESETS[name][1]())
         assert self.system == PRESETS[name][0]
 
     @cached_property

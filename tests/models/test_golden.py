@@ -128,7 +128,7 @@ def test_heads_on_the_references_own_boxes(inference):
         expected, deltas = np.roll(expected, 1, axis=1), deltas[:, 1:]
     np.testing.assert_allclose(scores, expected, rtol=0, atol=SCORE / 10)
     expected = ref.arrays[f"{group}box_head/box_deltas"]
-    np.testing.assert_allclose(deltas.reshape(expected.shape), expected, rtol=0, atol=FPN * np.abs(expected).max())
+    np.testing.assert_allclose(deltas.reshape(expected.shape), expected, rtol=0, atol=FPN / 10 * np.abs(expected).max())
     np.testing.assert_allclose(masks, ref.arrays[f"{group}det/mask_probs"], rtol=0, atol=MASK / 10)
 
 
@@ -184,16 +184,18 @@ def training(request):
 def test_training_proposals_are_the_same_set(training):
     ref, _, proposals, *_ = training
     for i in (0, 1):
-        expected = ref.arrays[f"train/img{i}/proposals/boxes"]
-        assert strangers(expected, proposals.boxes[i][proposals.valid[i]]) <= SWAPPED * len(expected)
+        expected, found = ref.arrays[f"train/img{i}/proposals/boxes"], proposals.boxes[i][proposals.valid[i]]
+        assert max(strangers(expected, found), strangers(found, expected)) <= SWAPPED * len(expected)
 
 
 def test_the_report_of_training_says_the_same(training):
     ref, group, *step = training
     rows = list(against_golden._training_differences(ref, group, against_golden.TrainingStep(*step)))
-    assert [row.stage for row in rows][-6:] == ["loss rpn_class", "loss rpn_box", "loss class", "loss box", "loss mask", "gradients"]
+    losses = ["loss rpn_class", "loss rpn_box", "loss class", "loss box", "loss mask"]
+    assert [row.stage for row in rows][-7:] == [*losses, "gradients", "gradients' values"]
+    bounds = {"gradients": GRADIENT, "gradients' values": LISTED}
     for row in rows:
-        assert row.largest <= (BOX_PX if "px" in row.stage else GRADIENT if row.stage == "gradients" else LOSS * row.scale), row.stage
+        assert row.largest <= (BOX_PX if "px" in row.stage else bounds.get(row.stage, LOSS * row.scale)), row.stage
 
 
 def test_anchor_labels(training):
@@ -238,9 +240,8 @@ def test_gradients(training):
     ]
     assert len(names) > 10
     for name in names:
-        flat = found[name].ravel()
         norm = ref.arrays[f"{group}grad/{name}/norm"]
-        assert abs(np.linalg.norm(flat.astype(np.float64)) - norm) <= GRADIENT * norm, name
-        listed = np.concatenate([flat[:32], flat[:: max(1, flat.size // 32)][:32]])
+        assert abs(np.linalg.norm(found[name].astype(np.float64)) - norm) <= GRADIENT * norm, name
+        listed = against_golden.listed_values(found[name])
         expected = np.concatenate([ref.arrays[f"{group}grad/{name}/{part}"] for part in ("first32", "strided32")])
         assert np.linalg.norm(listed - expected) <= LISTED * np.linalg.norm(expected), name

@@ -26,7 +26,7 @@ IMAGES = 20  # of the trained model
 
 def compare(torch, torchvision, model, file, pictures):
     """Largest differences (px, scores, masks), and detections in all; every one has its partner."""
-    convert.export(file, "torchvision", model)
+    convert.write(model, None, {"torchvision": file})
     config = model.config.model
     theirs, trace = exported.build(torch, torchvision, config, file), jax.jit(models.build(config).trace)
     worst, count = np.zeros(3), 0

@@ -78,6 +78,8 @@ def test_numbers_by_hand():
     assert of_arrays("x", np.zeros(0), np.zeros(0)).note == "none to compare"
     row = of_gradients({"a": np.array([3.0, 4]), "b": np.zeros(2)}, {"a": np.array([3.0, 3]), "b": np.array([0.0, 2])})
     assert (row.largest, row.note) == (1.0, "L2, of its own norm: b")
+    row = of_gradients({"a": np.ones(2), "b": np.ones(3), "c": np.ones(1)}, {"a": np.ones(2), "b": np.ones(2), "d": np.ones(1)})
+    assert row.note == "L2, of its own norm: a; 3 of another name or shape not compared"
     row = of_gradients({"a": np.zeros(2), "b": np.array([np.nan, 0])}, {"a": np.ones(2), "b": np.ones(2)})
     assert np.isnan(row.largest)  # not hidden behind a number
     assert row.note.endswith(": b")

@@ -1,5 +1,6 @@
 """Golden files as `maskrcnn compare` reads them."""
 
+import json
 from dataclasses import replace
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 from maskrcnn_jax import models
 from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.config import presets
-from maskrcnn_jax.reports import Golden, GoldenError, compare_golden
+from maskrcnn_jax.reports import Golden, GoldenError, against_golden, compare_golden
 from maskrcnn_jax.weights import write_weights
 from tests.golden.reference import FOLDER, PRESETS, reference
 
@@ -30,7 +31,7 @@ def test_epsilon_0_has_its_own_group():
     assert Golden(FOLDER / "tv_maskrcnn_resnet50_fpn.npz", config).groups() == ["eps0/"]
 
 
-@pytest.mark.parametrize("missing", ["both", "json", "half", "classes"])
+@pytest.mark.parametrize("missing", ["both", "json", "half", "classes", "crc32", "image_rule"])
 def test_what_is_no_golden_file_is_an_error_that_names_it(missing, tmp_path, trained, capsys):
     file = tmp_path / "other.npz"
     if missing != "both":
@@ -39,11 +40,16 @@ def test_what_is_no_golden_file_is_an_error_that_names_it(missing, tmp_path, tra
         file.write_bytes(file.read_bytes()[:500])
     if missing in ("half", "classes"):
         file.with_suffix(".json").write_text('{"settings": {"framework": "torchvision 0.28.0"}, "state_dict": {}}')
+    if missing in ("crc32", "image_rule"):
+        about = json.loads((FOLDER / "tv_maskrcnn_resnet50_fpn.json").read_text())
+        del about[missing]
+        file.with_suffix(".json").write_text(json.dumps(about))
     with pytest.raises(SystemExit) as end:
         main(["compare", str(trained), str(file)])
     assert end.value.code == 1
     err = capsys.readouterr().err
     assert f"maskrcnn compare: {file}: no golden file" in err
+    assert missing not in ("crc32", "image_rule") or f"('{missing}')" in err
     assert "give NAME.npz with NAME.json beside it" in err
 
 
@@ -66,11 +72,11 @@ def test_a_golden_file_of_other_weights_is_an_error_that_says_so():
     assert "its outputs are of other weights than the checkpoint's (1 of 307 arrays differ: rpn.head.cls_logits.bias)" in str(error.value)
 
 
-def test_a_checkpoint_whose_epsilon_the_file_has_not_is_an_error(trained, capsys, monkeypatch):
-    monkeypatch.setattr(Golden, "groups", lambda self: [])
+def test_a_checkpoint_whose_epsilon_the_file_has_not_is_an_error(trained, tmp_path, capsys):
+    main(["convert", str(trained), "--to", str(tmp_path / "run"), "--model.backbone.norm-epsilon", "0"])
     with pytest.raises(SystemExit):
-        main(["compare", str(trained), str(FOLDER / "tv_maskrcnn_resnet50_fpn.npz")])
-    assert "has no outputs with epsilon 0 in the norms" in capsys.readouterr().err
+        main(["compare", str(tmp_path / "run"), str(FOLDER / "tv_maskrcnn_resnet50_fpn_v2.npz")])
+    assert "_v2.npz: has no outputs with epsilon 0 in the norms, which the checkpoint has" in capsys.readouterr().err
 
 
 @pytest.mark.golden
@@ -84,3 +90,16 @@ def test_the_command_with_the_weights_of_the_file(tmp_path, capsys, monkeypatch)
     out = capsys.readouterr().out
     assert "group (none)" in out
     assert "0 of 36 and 0 of 36" in out
+
+
+def test_a_gradient_s_listed_values_are_compared_where_the_file_has_them():
+    ref = reference("tv_maskrcnn_resnet50_fpn")
+    name, variables = "rpn.head.cls_logits.bias", ref.variables("train/")  # three numbers, which stand in for a gradient
+    bias, golden = ref.weights[name], Golden(ref.path, ref.model)
+    golden.arrays = {f"train/grad/{name}/norm": np.linalg.norm(bias) / 2}
+    (row,) = against_golden._of_gradients(golden, "train/", variables)
+    assert row.largest == pytest.approx(1)
+    golden.arrays |= {f"train/grad/{name}/first32": bias, f"train/grad/{name}/strided32": 2 * bias}
+    _, row = against_golden._of_gradients(golden, "train/", variables)
+    assert (row.stage, row.largest) == ("gradients' values", pytest.approx(1 / 5**0.5))  # |b| of |(b, 2 b)|
+    assert row.note.endswith(name)

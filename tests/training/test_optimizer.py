@@ -61,6 +61,16 @@ def test_sgd_is_momentum_over_gradient_plus_decay(decay, bias_decay):
         np.testing.assert_allclose(found[name], value, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("decay", "names"), [("all", "kbns"), ("not_norms", "kb"), ("kernels", "k")])
+def test_what_decays(decay, names):
+    """not_norms is Detectron2's: biases decay, scales and biases of norms do not."""
+    paths = {"k": "fpn/lateral2/conv/kernel", "b": "fpn/lateral2/conv/bias", "n": "fpn/lateral2/norm/bias", "s": "fpn/lateral2/norm/scale"}
+    params = {path: np.ones(1, np.float32) for path in paths.values()}
+    optimizer = make_optimizer(plain(weight_decay=0.5, decay=decay))
+    updates, _ = optimizer.update(jax.tree.map(np.zeros_like, params), optimizer.init(params), params, rate=jnp.float32(0.1))
+    assert {name for name, path in paths.items() if updates[path][0] != 0} == set(names)
+
+
 def test_adamw_is_adam_with_decoupled_decay():
     found = walk(plain(kind="adamw", momentum=0.8, second_moment=0.9, weight_decay=0.5))
     for name, rate in {"a/kernel": 0.5, "a/bias": 0.0}.items():

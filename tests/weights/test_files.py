@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -77,7 +79,7 @@ def test_what_is_no_npz_file_is_named(tmp_path, kind):
     expected = {
         "objects": "not a readable .npz file (Object arrays",
         "bytes changed": "not a readable .npz file (",
-        "cut short": "its end is missing (",
+        "cut short": "not a whole zip file, or one of another kind (",
     }
     assert str(error.value).startswith(f"{path}: {expected.get(kind, 'not a file of weights (.pth, .pkl, .safetensors or .npz), or not')}")
     assert str(error.value).endswith(("; save the arrays with numpy.savez", "; get it anew", "; give another"))
@@ -96,3 +98,49 @@ def test_half_a_layer_is_named(tmp_path, arrays, missing):
     with pytest.raises(WeightsError) as error:
         read_weights(path)
     assert str(error.value) == f"{path}: {missing} is missing; save all arrays of a layer"
+
+
+def test_a_zip_of_something_else_is_named(tmp_path):
+    path = tmp_path / "weights.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model.txt", "a model")
+    with pytest.raises(WeightsError) as error:
+        read_weights(path)
+    assert str(error.value) == f"{path}: holds what is no array of numbers: model.txt (bytes); save the weights alone"
+
+
+@pytest.mark.parametrize("array", [np.array(["a", "bc"]), np.zeros(2, np.complex64), np.zeros(2, "M8[s]"), np.zeros(2, [("a", "f4")])])
+def test_arrays_that_hold_no_numbers_are_named(tmp_path, array):
+    path = saved(tmp_path, good=np.zeros(2), bad=array)
+    with pytest.raises(WeightsError) as error:
+        read_weights(path)
+    assert f"{path}: holds what is no array of numbers: bad ({array.dtype}); save" in str(error.value)
+
+
+def test_a_file_without_arrays_is_named(tmp_path):
+    with pytest.raises(WeightsError) as error:
+        read_weights(saved(tmp_path))
+    assert str(error.value).startswith(f"{tmp_path / 'weights.npz'}: holds no arrays by name; give")
+
+
+@pytest.mark.parametrize(("at", "bits"), [(6, b"\x01"), (8, b"\x63")])
+def test_zips_that_are_encrypted_or_packed_otherwise_are_named(tmp_path, at, bits):
+    """Flag 1, encrypted, and method 99, unknown to Python: in the part's own header and in the list of parts, two bytes later there."""
+    path = saved(tmp_path, x=np.zeros(3))
+    content = bytearray(path.read_bytes())
+    for start in (0, content.index(b"PK\x01\x02") + 2):
+        content[start + at : start + at + 1] = bits
+    path.write_bytes(content)
+    with pytest.raises(WeightsError) as error:
+        read_weights(path)
+    assert str(error.value).startswith(f"{path}: not a readable .npz file (")
+
+
+def test_what_memory_does_not_hold_is_no_damage(tmp_path, monkeypatch):
+    def fill_memory(*arguments, **options):
+        raise MemoryError
+
+    path = saved(tmp_path, x=np.zeros(3))
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", fill_memory)
+    with pytest.raises(MemoryError):
+        read_weights(path)

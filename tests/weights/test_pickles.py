@@ -122,6 +122,14 @@ HARM = {
     "a structured dtype": b"cnumpy\ndtype\n((lp0\ntK\x00K\x01tR",
     "a function changed": b"ctorch._utils\n_rebuild_tensor\n(N}U\x0c__defaults__K\x01stb",
     "an array without content": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR",
+    "an array that a pickle fills": b"cnumpy\nndarray\n(K\x05tR",
+    "complex numbers": b"cnumpy\ndtype\n(U\x02c8K\x00K\x01tR",
+    "text": b"cnumpy\ndtype\n(U\x02U3K\x00K\x01tR",
+    "records": b"cnumpy\ndtype\n(U\x02V4K\x00K\x01tR",
+    "an array as the dtype of another": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR"
+    b"(K\x01(K\x01tcnumpy\nndarray\n)R\x89U\x04abcdtb",
+    "an array as the dtype of a number": b"cnumpy.core.multiarray\nscalar\n(cnumpy\nndarray\n)RU\x04abcdtR",
+    "an array as the dtype of a buffer": b"cnumpy.core.numeric\n_frombuffer\n(U\x04abcdcnumpy\nndarray\n)R(K\x01tU\x01CtR",
     "an unknown encoding": b"c_codecs\nencode\n(U\x01aU\x05rot13tR",
 }
 
@@ -132,6 +140,45 @@ def test_what_could_do_harm_is_refused(tmp_path, kind):
     with pytest.raises(WeightsError) as error:
         read_weights(tmp_path / "weights.pkl")
     assert str(tmp_path / "weights.pkl") in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["complex numbers", "text", "records"])
+def test_dtypes_that_are_refused_are_named(tmp_path, kind):
+    (tmp_path / "weights.pkl").write_bytes(b"\x80\x02}U\x01w" + HARM[kind] + b"s.")
+    code = {"complex numbers": "c8", "text": "U3", "records": "V4"}[kind]
+    with pytest.raises(WeightsError, match=f"an array of dtype '{code}', which holds no plain numbers"):
+        read_weights(tmp_path / "weights.pkl")
+
+
+def test_what_is_no_dtype_is_named(tmp_path):
+    for kind in HARM:
+        if kind.startswith("an array as the dtype"):
+            (tmp_path / "weights.pkl").write_bytes(b"\x80\x02}U\x01w" + HARM[kind] + b"s.")
+            with pytest.raises(WeightsError, match="an array's dtype is a _Array, which is none"):
+                read_weights(tmp_path / "weights.pkl")
+
+
+class Transposed:
+    """Pickled as NumPy pickles the transpose of a contiguous array since 2.4: its memory, and which axis is which."""
+
+    def __reduce__(self):
+        buffer = np._core.numeric._frombuffer
+        return buffer, (pickle.PickleBuffer(FLOATS), FLOATS.dtype, FLOATS.shape, "K", (2, 0, 1))
+
+
+def test_transposed_arrays_of_protocol_5(tmp_path):
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps({"w": Transposed(), "f": np.asfortranarray(FLOATS)}, 5))
+    assert_equal(read_weights(tmp_path / "weights.pkl"), {"w": FLOATS.transpose(2, 0, 1), "f": FLOATS})
+
+
+def test_what_memory_does_not_hold_is_no_damage(tmp_path, monkeypatch):
+    def fill_memory(*arguments, **options):
+        raise MemoryError
+
+    (tmp_path / "weights.pkl").write_bytes(pickle.dumps({"w": FLOATS}, 2))
+    monkeypatch.setattr(np, "frombuffer", fill_memory)
+    with pytest.raises(MemoryError):
+        read_weights(tmp_path / "weights.pkl")
 
 
 def test_containers_held_many_times_are_resolved_once(tmp_path):
@@ -214,6 +261,12 @@ def test_safetensors_cut_short(tmp_path):
 def test_safetensors_with_a_broken_header(tmp_path, about):
     with pytest.raises(WeightsError, match="not a whole safetensors file"):
         read_weights(safetensors(tmp_path / "weights", {"v": FLOATS}, w=about))
+
+
+def test_safetensors_without_arrays(tmp_path):
+    with pytest.raises(WeightsError) as error:
+        read_weights(safetensors(tmp_path / "weights", {}))
+    assert str(error.value).startswith(f"{tmp_path / 'weights'}: holds no arrays by name")
 
 
 def test_safetensors_of_a_type_not_known_here(tmp_path):

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from maskrcnn_jax.weights import PUBLISHED, WeightsError, locate, read_source
+from maskrcnn_jax.weights import PUBLISHED, WeightsError, locate, published, read_source
 from maskrcnn_jax.weights.published import DIGEST, Published
 
 CONTENT = b"weights" * 250_000  # two chunks
@@ -62,7 +62,8 @@ def test_a_path_is_itself(tmp_path, cache):
 def test_a_missing_file_is_an_error_that_lists_the_published_ones(tmp_path):
     with pytest.raises(WeightsError) as error:
         locate(str(tmp_path / "gone.pth"))
-    assert str(error.value).startswith(f"{tmp_path / 'gone.pth'}: no such file; give a file of weights, a URL, or one of torchvision/mask")
+    start = f"{tmp_path / 'gone.pth'}: no such file or folder; give a run folder, a file of weights, a URL, or one of torchvision/mask"
+    assert str(error.value).startswith(start)
     assert all(name in str(error.value) for name in PUBLISHED)
 
 
@@ -129,6 +130,24 @@ def test_what_was_downloaded_and_is_no_file_of_weights_is_not_kept(server, cache
     with pytest.raises(WeightsError):
         read_source(str(tmp_path / "mine.pth"))
     assert (tmp_path / "mine.pth").exists()
+
+
+def test_a_download_with_its_digest_is_kept_though_it_cannot_be_read(server, cache):
+    url = f"{server.url}/model.pth#sha256:{SHA256}"
+    with pytest.raises(WeightsError) as error:
+        read_source(url)
+    assert str(error.value).startswith(f"{url}: is whole, by its digest, but cannot be read: {cache}")
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_download_that_memory_does_not_hold_is_kept(server, cache, monkeypatch):
+    def fill_memory(path):
+        raise MemoryError
+
+    monkeypatch.setattr(published, "read_weights", fill_memory)
+    with pytest.raises(MemoryError):
+        read_source(f"{server.url}/model.pth")
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_no_connection_is_an_error_that_says_what_to_do(cache):

@@ -1,6 +1,7 @@
 """Models told from the names and shapes of their arrays."""
 
 from dataclasses import replace
+from functools import cache
 
 import jax
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import presets
-from maskrcnn_jax.weights import WeightsError, other_numerics, recognise, system_of, to_arrays
+from maskrcnn_jax.weights import WeightsError, from_arrays, other_numerics, recognise, system_of, to_arrays, unlike_published
 from tests.golden.reference import PRESETS, Reference
 
 THIN = {"backbone": {"depth": 18, "width": 16, "stride_on": "3x3"}}  # few arrays to trace
 
 
+@cache
 def arrays_of(system, config):
     """Names and shapes of a state dict, without numbers."""
     shapes = jax.eval_shape(models.build(config).init, jax.random.key(0))
@@ -31,7 +33,7 @@ def test_the_real_networks(name):
     system, preset = PRESETS[name]
     shapes = Reference(name).about["state_dict"]
     arrays = {f"module.{name}": np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
-    assert recognise(arrays) == (system, preset)
+    assert recognise(arrays) == (system, preset())
 
 
 @pytest.mark.parametrize(
@@ -60,13 +62,30 @@ def test_constants_of_the_input_are_taken_where_the_file_has_them():
     arrays = arrays_of("detectron2", changed(presets.detectron2(), **THIN))
     arrays |= {"pixel_mean": np.array([1.0, 2, 3]).reshape(3, 1, 1), "pixel_std": np.array([4.0, 5, 6]).reshape(3, 1, 1)}
     image = recognise(arrays).config.input
-    assert (image.mean, image.std) == ((1, 2, 3), (4, 5, 6))
+    assert (image.mean, image.std, image.channel_order) == ((1, 2, 3), (4, 5, 6), "bgr")
+    arrays |= {"pixel_mean": np.array([123.675, 116.28, 103.53], np.float32), "pixel_std": np.array([58.395, 57.12, 57.375], np.float32)}
+    image = recognise(arrays).config.input
+    assert (image.mean, image.std, image.channel_order) == ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), "rgb")
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        ([1.0, 2, 3], [1.0, 0, 1], "pixel_std is (1.0, 0.0, 1.0), whose numbers must be positive"),
+        ([1.0], [1.0, 1, 1], "pixel_mean has 1 numbers, and images 3 channels"),
+    ],
+)
+def test_constants_of_the_input_that_cannot_be_are_an_error(mean, std, message):
+    arrays = arrays_of("detectron2", changed(presets.detectron2(), **THIN)) | {"pixel_mean": np.array(mean), "pixel_std": np.array(std)}
+    with pytest.raises(WeightsError) as error:
+        recognise(arrays)
+    assert message in str(error.value)
 
 
 def test_counters_tell_that_the_backbone_s_norms_were_trained():
     arrays = arrays_of("torchvision", changed(presets.torchvision_v1(), **THIN))
     assert recognise(arrays).config.backbone.norm == "frozen_bn"
-    arrays["backbone.body.bn1.num_batches_tracked"] = np.array(7)
+    arrays = arrays | {"backbone.body.bn1.num_batches_tracked": np.array(7)}
     assert recognise(arrays).config.backbone.norm == "batch_norm"
 
 
@@ -77,7 +96,7 @@ def test_counters_tell_that_the_backbone_s_norms_were_trained():
         (["module.features.0.weight"], "a classifier's weights"),
         (["backbone.res2.0.conv1.weight", "roi_heads.res5.0.conv1.weight"], "C4 or DC5"),
         (["a", "b"], "neither torchvision's nor Detectron2's names (a, b, ...)"),
-        (["backbone.body.conv1.weight"], "torchvision's names, but no Mask R-CNN with a feature pyramid"),
+        (["backbone.body.conv1.weight"], "torchvision's names, but not those of a Mask R-CNN with a feature"),
     ],
 )
 def test_what_is_no_mask_rcnn_is_an_error_that_says_what_it_is(names, message):
@@ -86,19 +105,68 @@ def test_what_is_no_mask_rcnn_is_an_error_that_says_what_it_is(names, message):
     assert message in str(error.value)
 
 
-def test_a_detector_without_masks_is_an_error():
-    arrays = {
-        name: array for name, array in arrays_of("torchvision", changed(presets.torchvision_v1(), **THIN)).items() if "mask" not in name
-    }
-    with pytest.raises(WeightsError, match="no Mask R-CNN with a feature pyramid"):
-        recognise(arrays)
+def without(arrays, *parts):
+    """`arrays` but for those whose name has one of `parts`."""
+    return {name: array for name, array in arrays.items() if not any(part in name for part in parts)}
 
 
-def test_a_missing_array_is_named():
-    arrays = arrays_of("torchvision", changed(presets.torchvision_v1(), **THIN))
-    del arrays["rpn.head.cls_logits.weight"]
-    with pytest.raises(WeightsError, match=r"as it builds them \(rpn\.head\.cls_logits\.weight is missing\)"):
+@pytest.mark.parametrize(
+    ("system", "preset", "lacks"),
+    [
+        ("torchvision", presets.torchvision_v1, ["mask"]),
+        ("torchvision", presets.torchvision_v1, ["fc6", "fc7", "rpn.head.cls_logits.weight"]),
+        ("torchvision", presets.torchvision_v2, ["box_head.5.", "mask_head.1.0.", "rpn.head.conv.0."]),
+        ("torchvision", presets.torchvision_v2, ["roi_heads.box_head.", "mask_head"]),
+        ("detectron2", presets.detectron2, ["mask_fcn", "fc1", "rpn_head.conv."]),
+        ("detectron2", presets.detectron2_lsj, ["conv.conv0", "fpn_lateral2.norm", "predictor.weight", "cls_score"]),
+    ],
+)
+def test_all_that_is_missing_is_in_one_error(system, preset, lacks):
+    whole = arrays_of(system, changed(preset(num_classes=3), **THIN))
+    arrays = without(whole, *lacks)
+    with pytest.raises(WeightsError) as error:
         recognise(arrays)
+    first, *listed = str(error.value).split("\n  ")
+    assert "from_arrays takes a config of your own" in first
+    assert sorted(listed) == sorted(f"missing {name}" for name in whole.keys() - arrays.keys())
+
+
+@pytest.mark.parametrize(
+    ("system", "preset", "lacks"),
+    [
+        ("torchvision", presets.torchvision_v1, ["mask_head.1.0."]),
+        ("torchvision", presets.torchvision_v2, ["rpn.head.conv.0.", "roi_heads.box_head.3.", "mask_head.3.0."]),
+        ("torchvision", presets.torchvision_v1, ["roi_heads.mask_head."]),
+        ("detectron2", presets.detectron2_lsj, ["conv.conv1.", "box_head.conv4.weight", "mask_fcn2", "res3.0."]),
+    ],
+)
+def test_a_gap_is_no_shallower_model(system, preset, lacks):
+    config = changed(preset(num_classes=3), **THIN)
+    whole = arrays_of(system, config)
+    arrays = without(whole, *lacks)
+    assert recognise(arrays).config == config
+    with pytest.raises(WeightsError) as error:
+        from_arrays(system, arrays, config)
+    assert all(f"missing {name}" in str(error.value) for name in whole.keys() - arrays.keys())
+    assert "unexpected" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("system", "preset", "lacks", "lines"),
+    [
+        ("torchvision", presets.torchvision_v1, [], []),
+        ("torchvision", presets.torchvision_v2, [], []),
+        ("torchvision", presets.torchvision_v1, ["fc7"], ["model.box_head.fcs is 1, in torchvision's own models 2"]),
+        ("torchvision", presets.torchvision_v1, ["mask_head.3.0."], ["model.mask_head.convs is 3, in torchvision's own models 4"]),
+        ("torchvision", presets.torchvision_v2, ["rpn.head.conv.1."], ["model.rpn_head.convs is 1, in torchvision's own models 2"]),
+        ("detectron2", presets.detectron2, ["fc2"], ["model.box_head.fcs is 1, in detectron2's own models 2"]),
+        ("detectron2", presets.detectron2, ["mask_fcn4"], ["model.mask_head.convs is 3, in detectron2's own models 4"]),
+        ("detectron2", presets.detectron2_lsj, ["box_head.conv4"], ["model.box_head.convs is 3, in detectron2's own models 4"]),
+    ],
+)
+def test_a_head_s_last_layer_that_is_not_there_is_told(system, preset, lacks, lines):
+    arrays = without(arrays_of(system, changed(preset(num_classes=3), **THIN)), *lacks)
+    assert unlike_published(system, recognise(arrays).config) == lines
 
 
 def test_more_anchors_a_cell_are_an_error_that_names_the_way():
