@@ -1,7 +1,7 @@
 """A model against a golden file, stage by stage."""
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -64,14 +64,13 @@ class TrainingStep(NamedTuple):
     gradients: Variables
 
 
-def training_step(golden: Golden, group: str, variables: Variables, *, jit: Callable[[Callable], Callable] = jit_once) -> TrainingStep:
+def training_step(golden: Golden, group: str, variables: Variables) -> TrainingStep:
     """One step of a training group up to losses and gradients, on the anchors and RoIs that the reference sampled.
 
     Args:
       golden: the file.
       group: `train/` or `train_last/`.
       variables: of the model `golden.config(group)`.
-      jit: compiles.
     """
     config, batch, mesh = golden.config(group), jax.tree.map(jnp.asarray, golden.batch(group)), one_device_mesh()
     rois = jax.tree.map(jnp.asarray, golden.roi_samples(group))
@@ -94,7 +93,7 @@ def training_step(golden: Golden, group: str, variables: Variables, *, jit: Call
         ]
         return proposals, matches
 
-    proposals, matches = jax.device_get(jit(prepare)(variables))
+    proposals, matches = jax.device_get(jit_once(prepare)(variables))
     gt_boxes = [np.asarray(boxes)[match.gt_indices] for boxes, match in zip(batch.instances.boxes, matches, strict=True)]
     samples = jax.tree.map(jnp.asarray, golden.anchor_samples(group, gt_boxes))
     drawn = None if golden.system == "torchvision" else jnp.asarray(golden.drawn_targets(group))
@@ -108,7 +107,7 @@ def training_step(golden: Golden, group: str, variables: Variables, *, jit: Call
         losses = {name: ops.ratio_value(ratio) for name, ratio in ratios.items()}
         return sum(losses.values(), jnp.zeros(())), (losses, walk.mask_targets)
 
-    (_, (losses, targets)), gradients = jax.device_get(jit(jax.value_and_grad(step, has_aux=True))(variables))
+    (_, (losses, targets)), gradients = jax.device_get(jit_once(jax.value_and_grad(step, has_aux=True))(variables))
     return TrainingStep(proposals, matches, losses, targets, gradients)
 
 

@@ -178,7 +178,7 @@ def training(request):
     """Reference, group, and our step up to the losses and gradients on the reference's own samples."""
     name, group = request.param
     ref = reference(name)
-    return ref, group, *against_golden.training_step(ref, group, ref.variables(group), jit=jax.jit)
+    return ref, group, *against_golden.training_step(ref, group, ref.variables(group))
 
 
 def test_training_proposals_are_the_same_set(training):
