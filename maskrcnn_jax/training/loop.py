@@ -208,11 +208,11 @@ class _Loop:
         return result
 
     def _made_up_for(self) -> Evaluation | None:
-        """The evaluation that was due after the last step but failed, before the run was resumed; its checkpoint is written anew."""
-        if not (self._done and self._evaluates(self._done)) or self._done in self._log.steps("val"):
+        """The evaluation that was due after the last step but failed, before the run was resumed."""
+        if not (self._done and self._evaluates(self._done)) or self._writer.is_measured(self._done):
             return None
         result = self._evaluate()
-        self._save(result)
+        self._writer.add_mask_ap(self._done, result.metrics["segm"].stats["AP"])
         return result
 
     def _evaluates(self, step: int) -> bool:
@@ -333,9 +333,9 @@ class _Loop:
         return Predictor(self._local, variables, self._train_source.categories, batch_size=batch_size)
 
     def _save(self, result: Evaluation | None) -> None:
-        """Write the checkpoint of the last step, unless it is there and nothing was measured since."""
+        """Write the checkpoint of the last step, unless it is there."""
         assert self._state is not None
-        if self._done == self._saved and result is None:
+        if self._done == self._saved:
             return
         self._display.doing("writing a checkpoint")
         self._watchdog.waits_for(f"the checkpoint of step {self._done} to be written")

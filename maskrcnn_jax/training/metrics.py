@@ -69,10 +69,6 @@ class MetricsLog:
         """The values of one number so far, in the order of their steps; None where it was not finite."""
         return [line[group][name] for line in self._lines if group in line]
 
-    def steps(self, group: str) -> set[int]:
-        """The steps that have values of a group."""
-        return {line["step"] for line in self._lines if group in line}
-
     def _draw(self, step: int, group: str, numbers: dict[str, float | None]) -> None:
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar

@@ -10,6 +10,7 @@ import cv2
 import jax
 import numpy as np
 import pytest
+from orbax.checkpoint import CheckpointManager
 from rich.console import Console
 
 import maskrcnn_jax
@@ -383,13 +384,25 @@ def test_an_unreadable_image_costs_no_training(done, uninterrupted, run_training
     assert_equal_checkpoints(tmp_path, uninterrupted, 6)
 
 
-def test_an_evaluation_that_failed_is_made_up_for(run_training, read_lines, tmp_path):
+def killed(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kill_at", [None, (MetricsLog, "write"), (CheckpointWriter, "add_mask_ap"), (CheckpointManager, "reload")])
+def test_an_evaluation_that_failed_is_made_up_for(kill_at, run_training, read_lines, tmp_path, monkeypatch):
+    """Also where that was disturbed: before its line and its mask AP are written, between the two, and after both."""
     config = tiny.experiment(model=MODEL, checkpoint_every=100)
     config = replace(config, eval=replace(config.eval, every=3))
     run_training(config, tmp_path / "whole")
     with pytest.raises(DataError, match="image id 102: torn"):
         run_training(config, tmp_path / "parts", sources=(tiny.Squares(8), Torn(3)))
     assert steps_on_disk(tmp_path / "parts") == [3]
+    if kill_at:
+        with monkeypatch.context() as patch:
+            patch.setattr(*kill_at, killed)
+            with pytest.raises(KeyboardInterrupt):
+                run_training(config, tmp_path / "parts", resume=True)
+    assert_equal_checkpoints(tmp_path / "parts", tmp_path / "whole", 3)
     run_training(config, tmp_path / "parts", resume=True)
     assert read_lines(tmp_path / "parts") == read_lines(tmp_path / "whole")
     scores = [[checkpoint._mask_ap(tmp_path / name / "checkpoints" / str(step)) for step in (3, 6)] for name in ("parts", "whole")]
