@@ -224,7 +224,7 @@ class _Loop:
         self._watchdog.waits_for(f"the images of step {self._done + 1} (of {max(self._config.data.workers, 1)} readers)")
         try:
             batch = next(self._stream)
-        except DataError:  # a worker process has died
+        except Exception:  # a worker process has died, say: the training until here is not lost for it
             if jax.process_count() == 1:  # the others know nothing of it, and all must save together
                 self._record()
                 self._save(None)

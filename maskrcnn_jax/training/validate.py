@@ -10,7 +10,7 @@ import numpy as np
 
 from maskrcnn_jax import evaluation
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches, check_example, check_source, source_name
+from maskrcnn_jax.data import DataError, Plan, Source, batches, check_source, read_example, source_name
 from maskrcnn_jax.evaluation import Metrics
 from maskrcnn_jax.inference import CALLS_AT_ONCE, Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
@@ -126,8 +126,7 @@ def _results(predictor: Predictor, source: Source, indices: range) -> Iterator[t
     for start in range(0, len(indices), chunk):
         ids, images = [], []
         for i in indices[start : start + chunk]:
-            example = source[i]
-            check_example(example, len(source.categories))
+            example = read_example(source, i)
             ids.append(int(example.image_id))
             images.append(example.image)
         yield from zip(ids, predictor(images), strict=True)

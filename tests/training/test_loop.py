@@ -19,7 +19,7 @@ from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
 from maskrcnn_jax.config import ConfigError, EvalConfig, OptimizerConfig, to_dict
 from maskrcnn_jax.data import DataError
 from maskrcnn_jax.training import Interrupted, NonFiniteError, manifest, replay, train
-from maskrcnn_jax.training.inputs import make_plan
+from maskrcnn_jax.training.inputs import make_plan, train_batches
 from maskrcnn_jax.training.metrics import MetricsLog
 from tests import tiny
 from tests.training.conftest import MODEL
@@ -350,13 +350,13 @@ def test_one_bad_step_is_skipped_and_told(run_training, read_lines, tmp_path, ca
 class Unreadable(tiny.Squares):
     """One image, number 3 unless another is given, cannot be read."""
 
-    def __init__(self, count, torn=3):
+    def __init__(self, count, torn=3, fault=DataError):
         super().__init__(count)
-        self.torn = torn
+        self.torn, self.fault = torn, fault
 
     def __getitem__(self, i):
         if i == self.torn:
-            raise DataError(f"image id {100 + i}: torn")
+            raise self.fault(f"image id {100 + i}: torn")
         return super().__getitem__(i)
 
 
@@ -372,15 +372,32 @@ def test_an_unreadable_image_is_told_counted_and_allowed_so_often(run_training, 
     assert_says(error, "2 images could not be read", "data.max_unreadable is 1", "mend them", "or allow more")
 
 
-@pytest.mark.parametrize("done", [0, 2])
-def test_an_unreadable_image_costs_no_training(done, uninterrupted, run_training, read_lines, tmp_path):
+@pytest.mark.parametrize(("done", "fault"), [(0, DataError), (2, DataError), (2, OSError)])
+def test_an_unreadable_image_costs_no_training(done, fault, uninterrupted, run_training, read_lines, tmp_path):
     config = tiny.experiment(model=MODEL, checkpoint_every=100)
     torn = int(make_plan(config, tiny.Squares(8))(done)[1][0])  # an epoch has four steps: it comes after `done`
     with pytest.raises(DataError, match=f"image id {100 + torn}: torn"):
-        run_training(config, tmp_path, sources=(Unreadable(8, torn), tiny.Squares(3)))
+        run_training(config, tmp_path, sources=(Unreadable(8, torn, fault), tiny.Squares(3)))
     assert steps_on_disk(tmp_path) == ([done] if done else [])
     run_training(config, tmp_path, resume=True)
     assert read_lines(tmp_path) == read_lines(uninterrupted)
+    assert_equal_checkpoints(tmp_path, uninterrupted, 6)
+
+
+def test_batches_that_break_cost_no_training(uninterrupted, run_training, tmp_path, monkeypatch):
+    def breaking(*arguments, original=train_batches):
+        stream = original(*arguments)
+        for _ in range(3):
+            yield next(stream)
+        raise RuntimeError("torn")
+
+    config = tiny.experiment(model=MODEL, checkpoint_every=100)
+    with monkeypatch.context() as patch:
+        patch.setattr("maskrcnn_jax.training.loop.train_batches", breaking)
+        with pytest.raises(RuntimeError, match="torn"):
+            run_training(config, tmp_path)
+    assert steps_on_disk(tmp_path) == [3]
+    run_training(config, tmp_path, resume=True)
     assert_equal_checkpoints(tmp_path, uninterrupted, 6)
 
 
