@@ -43,13 +43,17 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
     connect(rest)
-    command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}", about=describe_experiment(name))
+    command = training.in_all(lambda: _parsed(name, rest))
     if command.dry_run and command.resume:
         raise UserError("--dry-run begins no run and resumes none; leave out --resume to see what the whole run takes")
     if command.dry_run:
         training.dry_run(experiment_of(command))
     else:
         _train(command, command.run_dir or Path("runs") / Path(name).stem)
+
+
+def _parsed(name: str, arguments: Sequence[str]) -> TrainCommand:
+    return parse(TrainCommand, load_experiment(name), arguments, prog=f"maskrcnn train {name}", about=describe_experiment(name))
 
 
 def _train(command: TrainCommand, run_dir: Path) -> None:

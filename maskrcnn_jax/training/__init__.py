@@ -5,7 +5,7 @@ from maskrcnn_jax.training.inputs import check_classes
 from maskrcnn_jax.training.interruption import EXIT_STATUS, Interrupted
 from maskrcnn_jax.training.loop import train
 from maskrcnn_jax.training.nonfinite import NonFiniteError, Replay, replay
-from maskrcnn_jax.training.processes import ProcessError, connect, is_main
+from maskrcnn_jax.training.processes import ProcessError, connect, in_all, is_main
 from maskrcnn_jax.training.start import check_variables, initial_variables
 from maskrcnn_jax.training.validate import Evaluation, validate
 
@@ -20,6 +20,7 @@ __all__ = [
     "check_variables",
     "connect",
     "dry_run",
+    "in_all",
     "initial_variables",
     "is_main",
     "replay",

@@ -103,13 +103,9 @@ def train(
         display = opens.enter_context(Display(console or Console(quiet=not is_main()), config.train.steps, start))
         watchdog.waits_for("the state to begin with")
         state = _state_after(start, config, model, run, display)
-        # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
-        if is_main():
-            if resume:
-                add_resumption(run, about, start)
-            else:
-                write_manifest(run, about)
         opens.enter_context(_full_disk_is_told(run))
+        # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
+        in_all(lambda: _write_down(run, about, start if resume else None))
         loop = opens.enter_context(_Loop(config, model, run, start, opened, stream, display, watchdog))
         return loop.run(state)
 
@@ -122,6 +118,16 @@ def _require_same(start: int) -> None:
             f"the processes see checkpoints of different steps, {first_few([str(step) for step in starts])}; give a run folder that all "
             "of them share"
         )
+
+
+def _write_down(run: Path, about: dict[str, Any], resumed_at: int | None) -> None:
+    """In the manifest, by one of the processes."""
+    if not is_main():
+        return
+    if resumed_at is None:
+        write_manifest(run, about)
+    else:
+        add_resumption(run, about, resumed_at)
 
 
 @contextmanager
@@ -170,7 +176,7 @@ class _Loop:
         self._local = model if jax.process_count() == 1 else models.build(config.model, local_mesh(config.train))
         self._steps = CompiledSteps(model, config, lambda canvas: display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
         self._writer = CheckpointWriter(run, config, tuple(sources[0].categories))  # first: it reads, and may find damage
-        self._log = MetricsLog(run, start, writes=is_main())
+        self._log = in_all(lambda: MetricsLog(run, start, writes=is_main()))
         self._open = ExitStack()
         for thing in (self._log, self._writer):
             self._open.callback(thing.close)

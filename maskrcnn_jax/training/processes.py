@@ -83,13 +83,17 @@ def in_all(function: Callable[[], T]) -> T:
         result = function()
     except Exception as error:
         failure = error
-    faults = gathered(None if failure is None else str(failure))
+    faults = gathered(None if failure is None else _told(failure))
     if failure is not None:
         raise failure
     for process, fault in enumerate(faults):
         if fault is not None:
             raise ProcessError(f"process {process}: {fault}")
     return result
+
+
+def _told(failure: Exception) -> str:
+    return str(failure) if isinstance(failure, UserError) else f"{type(failure).__name__}: {failure}"
 
 
 def share(count: int) -> range:

@@ -51,10 +51,7 @@ def validate(
       DataError: it is no source, has a category that the model has not, there is no image, an image fits no canvas or cannot be
         read, an example is not what `structs.Example` says, or two have the same id.
     """
-    check_source(source)
-    check_measurable(predictor.categories, source, replace(config, model=predictor.model.config))
-    total = min(len(source), config.eval.max_images or len(source))
-    found = gathered(in_all(lambda: _measured(predictor, source, config, total, progress)))
+    found = gathered(in_all(lambda: _measured(predictor, source, config, progress)))
     ids = [image_id for part in found for image_id in part["image_ids"]]
     if len(set(ids)) < len(ids):
         twice = next(image_id for image_id in ids if ids.count(image_id) > 1)
@@ -66,10 +63,11 @@ def validate(
     return Evaluation(metrics, truth, detections, losses, sum(part["cut"] for part in found))
 
 
-def _measured(
-    predictor: Predictor, source: Source, config: ExperimentConfig, total: int, progress: Callable[[int, int], None]
-) -> dict[str, Any]:
+def _measured(predictor: Predictor, source: Source, config: ExperimentConfig, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """What this process contributes: its share of the images, ready for JSON."""
+    check_source(source)
+    check_measurable(predictor.categories, source, replace(config, model=predictor.model.config))
+    total = min(len(source), config.eval.max_images or len(source))
     own = share(total)
     categories = categories_in(source, predictor.categories)
     detections: list[dict[str, Any]] = []

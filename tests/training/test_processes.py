@@ -1,17 +1,20 @@
 import json
 import signal
 import time
+from importlib import import_module
 
 import jax
 import numpy as np
 import pytest
 
 from maskrcnn_jax import checkpoint
+from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.training import EXIT_STATUS, processes
 from maskrcnn_jax.training.inputs import make_plan
 from tests import tiny
+from tests.training.conftest import MODEL
 from tests.training.starting import QUICK, WHOLE, begin, begin_together, ended
 
 
@@ -68,6 +71,26 @@ def test_what_fails_in_another_process_fails_here(monkeypatch):
     monkeypatch.setattr(processes, "gathered", lambda value: [value, "run/x.json: no such file"])
     with pytest.raises(processes.ProcessError, match=r"process 1: run/x.json: no such file"):
         processes.in_all(lambda: 3)
+
+
+@pytest.mark.parametrize(
+    "place", ["training.loop.MetricsLog", "training.loop.write_manifest", "training.validate.check_measurable", "checkpoint.load"]
+)
+def test_what_one_process_may_fail_at_is_told_to_all(place, run_training, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise PermissionError(13, "not here")
+
+    told = []
+    monkeypatch.setattr(processes, "gathered", lambda value: told.append(value) or [value])
+    module, _, name = f"maskrcnn_jax.{place}".rpartition(".")
+    monkeypatch.setattr(import_module(module), name, fail)
+    if place == "checkpoint.load":
+        with pytest.raises(SystemExit):
+            main(["eval", str(tmp_path)])
+    else:
+        with pytest.raises(PermissionError):
+            run_training(tiny.experiment(model=MODEL, steps=1), tmp_path / "run")
+    assert "PermissionError: [Errno 13] not here" in told
 
 
 def same_run(run, other, *, close):
