@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -120,7 +120,7 @@ def batches(
     seed: int,
     positions: Sequence[int] | None = None,
     voids: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Batches of steps `start_step` ... `stop_step - 1` in order.
 
     The batch is a pure function of the step: the same for any number of workers, and resuming is starting at another step.

@@ -3,11 +3,10 @@
 import errno
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -96,9 +95,11 @@ def train(
     if sources is not None:
         config = replace(config, data=replace(config.data, kind="own"))
     with ExitStack() as opens:
+        stop = opens.enter_context(StopRequest())  # first: who is told to stop before the first step stops after it
         watchdog = opens.enter_context(Watchdog(config.train.stall_seconds))
         watchdog.waits_for("the data to be opened, in all processes")
         start, opened, about, model, stream = in_all(lambda: _prepared(config, run, resume, sources))
+        opens.enter_context(closing(stream))
         _require_same(start)
         display = opens.enter_context(Display(console or Console(quiet=not is_main()), config.train.steps, start))
         watchdog.waits_for("the state to begin with")
@@ -106,8 +107,11 @@ def train(
         opens.enter_context(_full_disk_is_told(run))
         # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
         in_all(lambda: _write_down(run, about, start if resume else None))
-        loop = opens.enter_context(_Loop(config, model, run, start, opened, stream, display, watchdog))
-        return loop.run(state)
+        # The writer before the log: it reads, and may find damage.
+        writer = opens.enter_context(closing(CheckpointWriter(run, config, tuple(opened[0].categories))))
+        log = opens.enter_context(closing(in_all(lambda: MetricsLog(run, start, writes=is_main()))))
+        held = _Open(stop, watchdog, stream, display, writer, log)
+        return _Loop(config, model, run, start, opened, held).run(state)
 
 
 def _require_same(start: int) -> None:
@@ -144,7 +148,7 @@ def _full_disk_is_told(run: Path) -> Iterator[None]:
 
 def _prepared(
     config: ExperimentConfig, run: Path, resume: bool, sources: tuple[Source, Source] | None
-) -> tuple[int, tuple[Source, Source], dict[str, Any], Model, Iterator[Batch]]:
+) -> tuple[int, tuple[Source, Source], dict[str, Any], Model, Generator[Batch, None, None]]:
     """Steps done so far, the data, what the manifest says of the run, the model, and the batches to come."""
     start = _start_step(run, config, resume)  # before the data are opened: a resumed run may not have been made with these
     opened = checked_sources(config, sources)
@@ -157,29 +161,26 @@ def _prepared(
     return start, opened, about, models.build(config.model, mesh), stream
 
 
-class _Loop:
-    """What the loop holds open while it runs."""
+class _Open(NamedTuple):
+    """What a run holds open."""
 
-    def __init__(
-        self,
-        config: ExperimentConfig,
-        model: Model,
-        run: Path,
-        start: int,
-        sources: tuple[Source, Source],
-        stream: Iterator[Batch],
-        display: Display,
-        watchdog: Watchdog,
-    ) -> None:
-        self._config, self._model, self._dir, self._display, self._watchdog = config, model, run, display, watchdog
-        (self._train_source, self._val_source), self._stream = sources, stream
+    stop: StopRequest
+    watchdog: Watchdog
+    stream: Iterator[Batch]
+    display: Display
+    writer: CheckpointWriter
+    log: MetricsLog
+
+
+class _Loop:
+    """Step by step, and what is due after each."""
+
+    def __init__(self, config: ExperimentConfig, model: Model, run: Path, start: int, sources: tuple[Source, Source], held: _Open) -> None:
+        self._config, self._model, self._dir = config, model, run
+        self._train_source, self._val_source = sources
+        self._stop, self._watchdog, self._stream, self._display, self._writer, self._log = held
         self._local = model if jax.process_count() == 1 else models.build(config.model, local_mesh(config.train))
-        self._steps = CompiledSteps(model, config, lambda canvas: display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
-        self._writer = CheckpointWriter(run, config, tuple(sources[0].categories))  # first: it reads, and may find damage
-        self._log = in_all(lambda: MetricsLog(run, start, writes=is_main()))
-        self._open = ExitStack()
-        for thing in (self._log, self._writer):
-            self._open.callback(thing.close)
+        self._steps = CompiledSteps(model, config, lambda canvas: held.display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
         self._clock = time.perf_counter()
         self._pending: _Pending | None = None
         self._state: TrainState | None = None  # after the last step; what an error leaves to save
@@ -187,13 +188,6 @@ class _Loop:
         self._unreadable = 0
         self._void = False  # whether a batch was; those after it are too, until the metrics tell all processes
         self._failure: DataError | None = None  # what ends the run once it is saved
-
-    def __enter__(self) -> "_Loop":
-        self._stop = self._open.enter_context(StopRequest())
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._open.close()
 
     def run(self, state: TrainState) -> Evaluation:
         """All steps that are left, and the evaluation of the last one."""

@@ -21,6 +21,7 @@ from maskrcnn_jax.data import DataError
 from maskrcnn_jax.training import Interrupted, NonFiniteError, manifest, replay, train
 from maskrcnn_jax.training.inputs import make_plan, train_batches
 from maskrcnn_jax.training.metrics import MetricsLog
+from maskrcnn_jax.training.start import initial_state
 from tests import tiny
 from tests.training.conftest import MODEL
 
@@ -426,7 +427,7 @@ def test_an_evaluation_that_failed_is_made_up_for(kill_at, run_training, read_li
     assert scores[0] == scores[1] == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("at", [1, 4])
+@pytest.mark.parametrize("at", [0, 1, 4])
 def test_sigterm_saves_and_the_resumed_run_is_as_never_stopped(at, uninterrupted, run_training, read_lines, tmp_path, monkeypatch):
     config = tiny.experiment(model=MODEL)
 
@@ -435,9 +436,15 @@ def test_sigterm_saves_and_the_resumed_run_is_as_never_stopped(at, uninterrupted
         if step == at:
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def start(*arguments, original=initial_state):
+        if at == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*arguments)
+
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         patch.setattr(MetricsLog, "write", write)
+        patch.setattr("maskrcnn_jax.training.loop.initial_state", start)
         with pytest.raises(Interrupted, match="told to stop after step"):
             run_training(config, tmp_path)
     assert signal.getsignal(signal.SIGTERM) == before
