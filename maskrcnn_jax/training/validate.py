@@ -63,6 +63,13 @@ def validate(
     return Evaluation(metrics, truth, detections, losses, sum(part["cut"] for part in found))
 
 
+def scalars(result: Evaluation) -> dict[str, float]:
+    """The numbers of an evaluation by name: `box_AP`, `mask_AP50`, ..., `candidates_cut`, and `loss_mask` and so on where measured."""
+    names = {"bbox": "box", "segm": "mask"}
+    numbers = {f"{names[kind]}_{name}": value for kind, metrics in result.metrics.items() for name, value in metrics.stats.items()}
+    return numbers | {"candidates_cut": float(result.candidates_cut)} | {f"loss_{name}": value for name, value in result.losses.items()}
+
+
 def _measured(predictor: Predictor, source: Source, config: ExperimentConfig, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """What this process contributes: its share of the images, ready for JSON."""
     check_source(source)

@@ -370,7 +370,7 @@ def test_an_unreadable_image_is_told_counted_and_allowed_so_often(run_training, 
     assert caplog.text.count("image id 103: torn; another image stands in for it") == 2
     with pytest.raises(DataError) as error:
         run_training(replace(config, data=replace(config.data, max_unreadable=1)), tmp_path / "one", sources=sources)
-    assert_says(error, "2 images could not be read", "data.max_unreadable is 1", "mend them", "or allow more")
+    assert_says(error, "2 times an image could not be read", "data.max_unreadable is 1", "mend them", "or allow more")
 
 
 @pytest.mark.parametrize(("done", "fault"), [(0, DataError), (2, DataError), (2, OSError)])
@@ -394,7 +394,7 @@ def test_batches_that_break_cost_no_training(uninterrupted, run_training, tmp_pa
 
     config = tiny.experiment(model=MODEL, checkpoint_every=100)
     with monkeypatch.context() as patch:
-        patch.setattr("maskrcnn_jax.training.loop.train_batches", breaking)
+        patch.setattr("maskrcnn_jax.training.prepare.train_batches", breaking)
         with pytest.raises(RuntimeError, match="torn"):
             run_training(config, tmp_path)
     assert steps_on_disk(tmp_path) == [3]

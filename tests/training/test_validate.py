@@ -10,7 +10,8 @@ from maskrcnn_jax.config import EvalConfig
 from maskrcnn_jax.data import DataError, make_batch
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.training import validate
-from maskrcnn_jax.training.loop import picture_grid, scalars
+from maskrcnn_jax.training.pictures import picture_grid
+from maskrcnn_jax.training.validate import scalars
 from tests import tiny
 from tests.training.conftest import MODEL
 
