@@ -29,7 +29,7 @@ from maskrcnn_jax.training.nonfinite import NonFiniteError, dump, first_bad
 from maskrcnn_jax.training.pictures import picture_grid
 from maskrcnn_jax.training.placement import local_mesh, on_this_process, to_devices
 from maskrcnn_jax.training.prepare import prepared
-from maskrcnn_jax.training.processes import ProcessError, in_all, is_main
+from maskrcnn_jax.training.processes import ProcessError, gathered, in_all, is_main
 from maskrcnn_jax.training.start import initial_state
 from maskrcnn_jax.training.step import StepMetrics, TrainState, averaged_variables
 from maskrcnn_jax.training.stored import load_state, save_state
@@ -260,7 +260,7 @@ class _Loop:
                 f"data.max_unreadable is {data.max_unreadable}; mend them (see the warnings above), or allow more"
             )
         if values["nonfinite"]:
-            ids = [int(i) for i in pending.batch.image_ids]
+            ids = [i for own in gathered(pending.batch.image_ids.tolist()) for i in own]
             what = f"step {pending.step}: {first_bad(values)} not finite on images {ids}"
             if values["nonfinite"] < train.max_nonfinite:
                 logger.warning("%s; the step is skipped", what)

@@ -18,7 +18,7 @@ from maskrcnn_jax import checkpoint
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
 from maskrcnn_jax.config import ConfigError, EvalConfig, OptimizerConfig, to_dict
 from maskrcnn_jax.data import DataError
-from maskrcnn_jax.training import Interrupted, NonFiniteError, manifest, replay, train
+from maskrcnn_jax.training import Interrupted, NonFiniteError, manifest, read_dump, replay, train
 from maskrcnn_jax.training.inputs import make_plan, train_batches
 from maskrcnn_jax.training.metrics import MetricsLog
 from maskrcnn_jax.training.start import initial_state
@@ -305,7 +305,7 @@ class Nan(tiny.Squares):
         return example
 
 
-def test_losses_that_are_not_finite_end_the_run_with_a_dump_that_can_be_replayed(run_training, read_lines, tmp_path, monkeypatch):
+def test_losses_that_are_not_finite_end_the_run_with_a_dump_that_can_be_replayed(run_training, read_lines, tmp_path):
     config = tiny.experiment(model=MODEL, max_nonfinite=2, batch_size=1, steps=8, checkpoint_every=100)
     plan = make_plan(config, tiny.Squares(8))
     bad = [int(i) for step in (3, 4) for i in plan(step)[1]]
@@ -323,9 +323,8 @@ def test_losses_that_are_not_finite_end_the_run_with_a_dump_that_can_be_replayed
         (4, 1, True),
         (5, 2, True),
     ]
-    monkeypatch.setattr("maskrcnn_jax.training.nonfinite._first_bad_array", lambda *_: "features.backbone[0]")
-    found = replay(folder)
-    assert (found.step, sorted(found.image_ids), found.term, found.array) == (5, sorted(ids), "rpn_class", "features.backbone[0]")
+    found = replay(read_dump(folder))
+    assert (found.step, found.image_ids, found.term) == (5, ids, "rpn_class")
     stored = checkpoint.load(folder)
     whole = run_training(replace(config, train=replace(config.train, steps=3)), tmp_path / "three")
     assert whole
