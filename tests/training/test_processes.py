@@ -114,6 +114,16 @@ def same_run(run, other, *, close):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=close, atol=close), *(s.variables for s in stored))
 
 
+@pytest.mark.slow
+def test_two_processes_train_the_stand_in_as_one_does(tmp_path):
+    """Float32 over six steps of nine numbers: sums in another order differ by some 1e-7."""
+    two = ended(*begin_together(2, QUICK, tmp_path / "two"))
+    assert [status for status, _ in two] == [0, 0], two
+    ((status, output),) = ended(begin(QUICK, tmp_path / "one"))
+    assert status == 0, output
+    same_run(tmp_path / "two", tmp_path / "one", close=1e-5)
+
+
 @pytest.mark.soak
 def test_two_processes_of_two_devices_train_as_one_does(tmp_path):
     """With parameters in parts. Float32 over six steps: sums in another order move parameters by some 1e-6."""
