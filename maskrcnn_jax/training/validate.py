@@ -1,6 +1,7 @@
 """Measuring a model on a source."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -101,7 +102,8 @@ def _mean_losses(parts: list[dict[str, tuple[float, float]]]) -> dict[str, float
 def validation_losses(predictor: Predictor, source: Source, config: ExperimentConfig, total: int) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of the training losses, without augmentation, summed over this process's share of the batches.
 
-    The batches hold the first `total` images of `source`. Where those of a canvas do not fill the last one, its first ones count twice.
+    The batches hold the first `total` images of `source`, each once. What is drawn for an image depends on its index, so that the
+    size of the batches and the number of devices matter to the order of sums alone; but batch norms that are trained see the batch.
     """
     model = predictor.model
     data = replace(config.data, flip=0.0, train_min_sides=())
@@ -114,9 +116,13 @@ def validation_losses(predictor: Predictor, source: Source, config: ExperimentCo
     key = jax.random.key(config.train.seed)
     steps = share(plan.steps_per_epoch)
     stream = batches(source, plan, model.config.input, data, start_step=steps.start, stop_step=steps.stop, seed=config.train.seed)
-    for step, batch in zip(steps, stream, strict=True):
-        ratios = _losses(model, predictor.variables, to_devices(batch, model.mesh), jax.random.fold_in(key, step))
-        sums = jax.tree.map(jax.numpy.add, sums, ratios) if sums else ratios
+    with closing(stream):
+        for step, batch in zip(steps, stream, strict=True):
+            indices = plan(step)[1]
+            fills = indices <= np.maximum.accumulate(np.append(-1, indices))[:-1]  # they rise, until a canvas's first fill its last batch
+            counted = batch._replace(positions=indices.astype(np.int32), void=fills)
+            ratios = _losses(model, predictor.variables, to_devices(counted, model.mesh), key)
+            sums = jax.tree.map(jax.numpy.add, sums, ratios) if sums else ratios
     return {name: (float(ratio.numerator), float(ratio.denominator)) for name, ratio in sums.items()}
 
 
