@@ -20,7 +20,8 @@ CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or 
   --resume                           go on from the latest checkpoint in the run folder
   --dry-run                          print parameters, memory and time; write nothing
   --coordinator HOST:PORT --processes N --process-id I
-                                     join other processes (SLURM, Open MPI and TPU pods are recognised without)
+                                     join other processes (SLURM and Open MPI are recognised without)
+  --distributed                      join those that JAX finds: TPU pods
   --train.weights FILE_OR_RUN        start from ImageNet weights (.pth, .npz) or another run
   --train.steps N --train.batch-size N --optimizer.learning-rate RATE
   --model.num-classes N --data.train-annotations JSON --data.train-images DIR

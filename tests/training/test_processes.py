@@ -51,6 +51,16 @@ def test_processes_that_do_not_find_each_other_are_an_error(monkeypatch):
         processes.connect("localhost:1234", 2, 1)
 
 
+@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize(("flags", "joins"), [([], False), (["--distributed"], True)])
+def test_others_that_only_jax_can_find_are_joined_where_so_told(command, flags, joins, monkeypatch):
+    joined = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *given: joined.append(given))
+    with pytest.raises(SystemExit):
+        main([command, "no_such_config", *flags])
+    assert joined == ([(None, None, None)] if joins else [])
+
+
 def test_one_process_has_everything():
     assert processes.gathered({"a": 1.5}) == [{"a": 1.5}]
     assert processes.in_all(lambda: 3) == 3
