@@ -35,7 +35,7 @@ class MetricsLog:
 
         board = run_dir / "tensorboard"
         shutil.rmtree(board, ignore_errors=True)  # a killed writer may leave half an event: made anew from the lines
-        board.mkdir()
+        board.mkdir(exist_ok=True)  # on NFS what another process still has open stays
         # Not its SummaryWriter: that one's thread dies of a full disk, and who writes on waits for it for ever.
         self._board = EventsWriter(str(board / "events"))
         for line in kept:
