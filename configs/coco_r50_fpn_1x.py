@@ -2,7 +2,7 @@
 
 Command: maskrcnn train coco_r50_fpn_1x --train.weights WEIGHTS, WEIGHTS being ImageNet weights under torchvision's or timm's names,
 with COCO under data/coco (annotations/, train2017/, val2017/), or wherever --data.* says.
-Hardware: 16 images a step, spread over all devices of all processes; evaluation has 8 images on each device at a time.
+Hardware: 16 images a step over all devices, evaluation 8 on each; docs/clusters.md has the commands for one and for many.
 Time and AP reached: not run yet; nobody here has had the hardware.
 """
 

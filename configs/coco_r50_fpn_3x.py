@@ -1,7 +1,7 @@
 """COCO 2017, ResNet-50-FPN, 37 epochs.
 
 Command: maskrcnn train coco_r50_fpn_3x --train.weights WEIGHTS; see coco_r50_fpn_1x for weights and data.
-Hardware: 16 images a step, spread over all devices of all processes; evaluation has 8 images on each device at a time.
+Hardware: 16 images a step over all devices, evaluation 8 on each; docs/clusters.md has the commands for one and for many.
 Time and AP reached: not run yet; nobody here has had the hardware.
 """
 

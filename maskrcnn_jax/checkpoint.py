@@ -1,12 +1,15 @@
 """Checkpoints: what a model is, and what training needs to go on, through Orbax."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig, from_dict, to_dict
@@ -15,6 +18,7 @@ from maskrcnn_jax.structs import Category
 
 FOLDER = "checkpoints"  # in a run folder
 MODEL, ABOUT, TRAIN = "model", "about", "train"  # the items of one checkpoint
+METRICS = Path("metrics", "metrics")  # Orbax's file of what was measured, in the folder of one checkpoint
 NOT_MEASURED = -1.0  # mask AP of a checkpoint without evaluation: below any
 
 
@@ -65,7 +69,7 @@ class CheckpointWriter:
         self._about = {"config": to_dict(config), "categories": [list(category) for category in categories]}
 
     def save(self, step: int, variables: dict[str, Any], train: Any | None, mask_ap: float | None) -> None:
-        """Write the checkpoint of `step`, in place of one that is there, and return once it is whole on disk.
+        """Write the checkpoint of `step`, of which there is none yet, and return once it is whole on disk.
 
         Args:
           step: training steps done.
@@ -79,13 +83,35 @@ class CheckpointWriter:
         items: dict[str, Any] = {MODEL: ocp.args.StandardSave(variables), ABOUT: ocp.args.JsonSave(self._about)}
         if train is not None:
             items[TRAIN] = ocp.args.StandardSave(train)
-        known = mask_ap is not None and not np.isnan(mask_ap)
-        metrics = {"mask_ap": mask_ap if known else NOT_MEASURED}
-        try:
-            if step in self._manager.all_steps():
-                self._manager.delete(step)
-            self._manager.save(step, args=ocp.args.Composite(**items), metrics=metrics, force=True)
+        with self._failure_is_told(step):
+            self._manager.save(step, args=ocp.args.Composite(**items), metrics=_measured(mask_ap), force=True)
             self._manager.wait_until_finished()
+
+    def add_mask_ap(self, step: int, mask_ap: float) -> None:
+        """Note what was measured only after the checkpoint of `step` was written; its other files are not touched.
+
+        Every process of a run must call it.
+
+        Raises:
+          CheckpointError: it could not be written; the checkpoint is whole, as before.
+        """
+        file = Path(self._manager.directory, str(step), METRICS)
+        with self._failure_is_told(step):
+            if jax.process_index() == 0:
+                new = file.with_suffix(".new")
+                new.write_text(json.dumps(_measured(mask_ap)), encoding="utf-8")
+                new.replace(file)  # at once: a process killed here leaves the one or the other
+        multihost_utils.sync_global_devices("a mask AP was added")
+        self._manager.reload()
+
+    def is_measured(self, step: int) -> bool:
+        """Whether the checkpoint of `step` has a mask AP; one that is not a number, of data without objects, is none."""
+        return _mask_ap(Path(self._manager.directory, str(step))) != NOT_MEASURED
+
+    @contextmanager
+    def _failure_is_told(self, step: int) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:  # whatever Orbax and what it is made of raise where a disk is full
             raise CheckpointError(
                 f"{self._manager.directory}: the checkpoint of step {step} could not be written ({_first_line(error)}); those before it "
@@ -178,6 +204,10 @@ def _on_one_device() -> Any:
     return ocp.args.StandardRestore(fallback_sharding=jax.sharding.SingleDeviceSharding(jax.local_devices()[0]))
 
 
+def _measured(mask_ap: float | None) -> dict[str, float]:
+    return {"mask_ap": NOT_MEASURED if mask_ap is None or np.isnan(mask_ap) else mask_ap}
+
+
 def _mask_ap_of(metrics: dict[str, float]) -> float:
     return metrics["mask_ap"]
 
@@ -192,7 +222,7 @@ def _steps(folder: Path) -> list[int]:
 
 
 def _mask_ap(folder: Path) -> float:
-    file = folder / "metrics" / "metrics"
+    file = folder / METRICS
     if not file.is_file():
         return NOT_MEASURED
     try:

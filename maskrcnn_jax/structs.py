@@ -67,7 +67,8 @@ class Batch(NamedTuple):
     objects_cut: int32[b], objects beyond the capacity g, left out.
     stand_ins: bool[b], whether the image stands in for one that could not be read.
     faults: str[b], what is wrong with that one, "" elsewhere (host only).
-    void: bool[b], whether this is no image at all, because it could not be read and none stands in: a step that has one does nothing.
+    void: bool[b], whether this is no image of the batch, and has no weight in the losses: it could not be read and none stands in, for
+      which a step of training does nothing, or it fills up a batch of validation.
     """
 
     image: Array

@@ -1,15 +1,20 @@
 """Known vulnerabilities of what is installed, by pip-audit: `make audit`.
 
-Ends with an error where there is one. Where the advisory database cannot be reached, as on machines that see package files alone, it
-says that nothing was audited.
+Ends with an error where there is one, or where pip-audit fails. Where the advisory database cannot be reached, as on machines that see
+package files alone, it says that nothing was audited.
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 OURS = "maskrcnn-jax"
+# What pip-audit says where the network is at fault: its own words, and what its HTTP library raises through it.
+UNREACHABLE = re.compile(
+    r"vulnerability feed|not redirecting properly|requests\.exceptions\.(\w*Timeout|ConnectionError|ProxyError|SSLError)"
+)
 
 
 def main() -> None:
@@ -20,6 +25,8 @@ def main() -> None:
         packages = [package for package in json.loads(done.stdout)["dependencies"] if package["name"].replace("_", "-") != OURS]
     except (ValueError, KeyError):
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        if not UNREACHABLE.search(done.stderr):
+            raise SystemExit(f"pip-audit failed, status {done.returncode} ({last})") from None
         print(f"NOT AUDITED: pip-audit reached no advisory database ({last})")
         return
     found = [

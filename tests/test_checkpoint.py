@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +87,42 @@ def test_a_resumed_run_remembers_the_best(tmp_path):
         writer.save(step, variables_of(step), train_of(step), 0.2)
     writer.close()
     assert kept(tmp_path) == [2, 4, 5]
+
+
+def test_a_mask_ap_that_is_added_counts_and_no_other_file_is_written(tmp_path):
+    writer = CheckpointWriter(write(tmp_path, [0.1, None, 0.3]), CONFIG, CATEGORIES)
+    assert [writer.is_measured(step) for step in (2, 3)] == [False, True]
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints" / "2").rglob("*") if path.is_file()}
+    writer.add_mask_ap(2, 0.9)
+    assert writer.is_measured(2)
+    assert best_step(tmp_path) == 2
+    changed = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert changed == {"metrics"}
+    for step in (4, 5):
+        writer.save(step, variables_of(step), train_of(step), 0.2)
+    writer.close()
+    assert kept(tmp_path) == [2, 4, 5]  # as the best
+
+
+def test_a_mask_ap_that_cannot_be_written_leaves_the_checkpoint_whole(run, monkeypatch):
+    writer = CheckpointWriter(run, CONFIG, CATEGORIES)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(CheckpointError, match=r"of step 1 could not be written .*No space left"):
+        writer.add_mask_ap(1, 0.9)
+    writer.close()
+    assert load(run).step == 1
+
+
+def test_a_checkpoint_is_never_written_over(run):
+    writer = CheckpointWriter(run, CONFIG, CATEGORIES)
+    with pytest.raises(CheckpointError, match="of step 1 could not be written"):
+        writer.save(1, variables_of(2), train_of(2), 0.9)
+    writer.close()
+    jax.tree.map(np.testing.assert_array_equal, load(run).variables, variables_of(1))
 
 
 def test_without_evaluations_the_newest_is_the_best(tmp_path):

@@ -12,7 +12,7 @@ from maskrcnn_jax import checkpoint, evaluation, models, training
 from maskrcnn_jax.cli.experiments import ManyProcesses, connect, experiment_of, first_argument, parse
 from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import describe_experiment, load_experiment
-from maskrcnn_jax.data import DataError, open_source
+from maskrcnn_jax.data import DataError, Source, open_source
 from maskrcnn_jax.inference import Predictor
 
 USAGE = """usage: maskrcnn eval CHECKPOINT_OR_CONFIG [--out DIR] [--FIELD VALUE ...]
@@ -38,10 +38,27 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
     connect(rest)
+    command, source, predictor = training.in_all(lambda: _prepared(name, rest))
+    console = Console(quiet=not training.is_main())
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("evaluating", total=len(source))
+        result = training.validate(
+            predictor, source, experiment_of(command), progress=lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    if not training.is_main():
+        return
+    if command.out is not None:
+        command.out.mkdir(parents=True, exist_ok=True)
+        evaluation.write_results(command.out / "detections.json", result.detections)
+    show(result)
+
+
+def _prepared(name: str, arguments: Sequence[str]) -> tuple[EvalCommand, Source, Predictor]:
+    """What is asked for, the data and the model."""
     is_folder = Path(name).is_dir() or (len(Path(name).parts) > 1 and not name.endswith(".py"))
     stored = checkpoint.load(name) if is_folder else None
     defaults, about = (stored.config, "") if stored else (load_experiment(name), describe_experiment(name))
-    command = parse(EvalCommand, defaults, rest, prog=f"maskrcnn eval {name}", about=about)
+    command = parse(EvalCommand, defaults, arguments, prog=f"maskrcnn eval {name}", about=about)
     config = experiment_of(command)
     try:
         source = open_source(config.data, "val")
@@ -54,16 +71,4 @@ def main(arguments: Sequence[str]) -> None:
         training.check_classes(config, source)
     variables = stored.variables if stored else training.initial_variables(model, config.train)
     categories = stored.categories if stored else source.categories
-    predictor = Predictor(model, variables, categories, batch_size=config.eval.batch_size * model.mesh.size)
-    console = Console(quiet=not training.is_main())
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("evaluating", total=len(source))
-        result = training.validate(
-            predictor, source, config, progress=lambda done, total: progress.update(task, completed=done, total=total)
-        )
-    if not training.is_main():
-        return
-    if command.out is not None:
-        command.out.mkdir(parents=True, exist_ok=True)
-        evaluation.write_results(command.out / "detections.json", result.detections)
-    show(result)
+    return command, source, Predictor(model, variables, categories, batch_size=config.eval.batch_size * model.mesh.size)

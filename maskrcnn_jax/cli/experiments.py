@@ -24,6 +24,8 @@ class ManyProcesses(ExperimentConfig):
     """How many processes there are."""
     process_id: int | None = None
     """Which of them this is, from 0."""
+    distributed: bool = False
+    """There are several processes, and JAX finds out which: for TPU pods, whose VMs ask their cloud."""
 
 
 def connect(arguments: Sequence[str]) -> None:
@@ -32,6 +34,7 @@ def connect(arguments: Sequence[str]) -> None:
     parser.add_argument("--coordinator")
     parser.add_argument("--processes", type=int)
     parser.add_argument("--process-id", "--process_id", type=int)
+    parser.add_argument("--distributed", action="store_true")
     training.connect(**vars(parser.parse_known_args(arguments)[0]))
 
 

@@ -18,17 +18,19 @@ class ReplayCommand:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """Folder nonfinite/step_N of a run folder."""
+    accumulate: int | None = None
+    """Parts to compute the batch in on this one device, where it is too large for it; by default the run's train.accumulate."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     command = tyro.cli(ReplayCommand, prog="maskrcnn replay", args=list(arguments))
-    found = training.replay(command.folder)
+    dumped = training.read_dump(command.folder)
+    found = training.replay(dumped, command.accumulate)
     table = Table("term", title=f"step {found.step}, images {found.image_ids}")
     table.add_column("value", justify="right")
     for name, value in found.metrics.items():
         table.add_row(name, f"{value:.6g}")
     Console().print(table)
     print(f"first term that is not finite: {found.term or 'none, all are finite here'}")
-    if found.array:
-        print(f"first array of the model's walk that is not: {found.array}")
+    print(f"first array of the model's walk that is not: {training.first_bad_array(dumped) or 'none'}")

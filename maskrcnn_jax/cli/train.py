@@ -20,7 +20,8 @@ CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or 
   --resume                           go on from the latest checkpoint in the run folder
   --dry-run                          print parameters, memory and time; write nothing
   --coordinator HOST:PORT --processes N --process-id I
-                                     join other processes (SLURM, Open MPI and TPU pods are recognised without)
+                                     join other processes (SLURM and Open MPI are recognised without)
+  --distributed                      join those that JAX finds: TPU pods
   --train.weights FILE_OR_RUN        start from ImageNet weights (.pth, .npz) or another run
   --train.steps N --train.batch-size N --optimizer.learning-rate RATE
   --model.num-classes N --data.train-annotations JSON --data.train-images DIR
@@ -43,13 +44,17 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     name, rest = first_argument(arguments, USAGE)
     connect(rest)
-    command = parse(TrainCommand, load_experiment(name), rest, prog=f"maskrcnn train {name}", about=describe_experiment(name))
+    command = training.in_all(lambda: _parsed(name, rest))
     if command.dry_run and command.resume:
         raise UserError("--dry-run begins no run and resumes none; leave out --resume to see what the whole run takes")
     if command.dry_run:
         training.dry_run(experiment_of(command))
     else:
         _train(command, command.run_dir or Path("runs") / Path(name).stem)
+
+
+def _parsed(name: str, arguments: Sequence[str]) -> TrainCommand:
+    return parse(TrainCommand, load_experiment(name), arguments, prog=f"maskrcnn train {name}", about=describe_experiment(name))
 
 
 def _train(command: TrainCommand, run_dir: Path) -> None:

@@ -38,7 +38,8 @@ class DataConfig:
     workers: int = 0
     """Processes that prepare batches; 0 uses threads of this one."""
     max_unreadable: int = 0
-    """Training images that may turn out unreadable before the run stops; others stand in for them, and each is told and counted."""
+    """How often, counted since the command was started, a training image may turn out unreadable before the run stops; others stand
+    in for them, and each time is told and counted."""
 
     def __post_init__(self) -> None:
         for name in ("train_size", "val_size"):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from maskrcnn_jax.data.source import DataError, source_name
+from maskrcnn_jax.data.source import DataError, Source, image_name, source_name
 from maskrcnn_jax.structs import Example
 
 MEMBERS = ("__len__", "__getitem__", "categories", "sizes")
@@ -31,6 +31,23 @@ def check_source(source: Any) -> None:
             f"{source_name(source)}: `sizes` has the shape {list(shape)} for {count} examples; give int{[count, 2]}, "
             "height and width of each image"
         )
+
+
+def read_example(source: Source, index: int) -> Example:
+    """Example `index` of a source, checked.
+
+    Raises:
+      DataError: it cannot be read, whatever the source raises then, or is not what `structs.Example` says.
+    """
+    try:
+        example = source[index]
+    except DataError:
+        raise
+    except Exception as error:
+        name = f"{source_name(source)}: {image_name(index, getattr(source, 'image_ids', None))}"
+        raise DataError(f"{name} cannot be read ({type(error).__name__}: {error}); mend it, or the source's __getitem__") from error
+    check_example(example, len(source.categories))
+    return example
 
 
 def check_example(example: Any, classes: int) -> None:

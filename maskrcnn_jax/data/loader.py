@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +16,7 @@ from absl import flags
 from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data.batching import make_batch
 from maskrcnn_jax.data.canvas import Size
-from maskrcnn_jax.data.check import check_example
+from maskrcnn_jax.data.check import read_example
 from maskrcnn_jax.data.plan import Plan
 from maskrcnn_jax.data.source import DataError, Source
 from maskrcnn_jax.data.transforms import train_transform
@@ -83,24 +83,19 @@ class BatchOfStep:
     def _read_or_stand_in(self, index: int, canvas: Size) -> tuple[Example, str]:
         """Example `index`, or, where it cannot be used, the next one of the plan that can, and the fault."""
         try:
-            return self._read(index), ""
+            return read_example(self.source, index), ""
         except DataError as error:
             if not self.data_config.max_unreadable:
                 raise
             for other in self.plan.stand_ins(index, canvas, _STAND_INS):
                 with contextlib.suppress(DataError):
-                    return self._read(other), str(error)
+                    return read_example(self.source, other), str(error)
             raise
-
-    def _read(self, index: int) -> Example:
-        example = self.source[index]
-        check_example(example, len(self.source.categories))
-        return example
 
 
 @dataclass(frozen=True)
 class OrVoid:
-    """Step -> Batch as `make` does, and a void batch where it raises DataError."""
+    """Step -> Batch as `make` does, and a void batch where it raises anything: other processes would wait for this one for ever."""
 
     make: BatchOfStep
 
@@ -110,6 +105,8 @@ class OrVoid:
             return self.make(step)
         except DataError as error:
             return self.make.void(step, str(error))
+        except Exception as error:
+            return self.make.void(step, f"the images of step {step + 1} cannot be prepared ({type(error).__name__}: {error})")
 
 
 def batches(
@@ -123,7 +120,7 @@ def batches(
     seed: int,
     positions: Sequence[int] | None = None,
     voids: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Batches of steps `start_step` ... `stop_step - 1` in order.
 
     The batch is a pure function of the step: the same for any number of workers, and resuming is starting at another step.
@@ -133,7 +130,7 @@ def batches(
       data_config: with `workers` above 0 so many processes make whole batches, and a script needs the usual
         `if __name__ == "__main__"` guard; with 0, threads of this process do.
       positions: of the global batch, what this process makes; None: all.
-      voids: gives a void batch, with the fault, for a step whose image cannot be used, and goes on: other processes may wait for it.
+      voids: gives a void batch, with the fault, for a step that cannot be made, and goes on: other processes may wait for it.
 
     Raises:
       DataError: from the iterator, at the step whose image cannot be used, unless `voids`, or when a worker process dies.

@@ -23,7 +23,9 @@ def rpn_losses(features: Features, samples: AnchorSamples, config: ModelConfig) 
     deltas = jnp.take_along_axis(jnp.concatenate(features.deltas, axis=1), samples.indices[..., None], axis=1)
     anchors = jnp.concatenate(features.anchors)[samples.indices]
     targets = ops.encode_boxes(samples.gt_boxes, anchors, weights=config.propose.coder_weights)
-    count = samples.valid.size if config.loss.rpn_denominator == "capacity" else jnp.sum(samples.valid)
+    # `capacity` is that of the images of which something is sampled: a void one has none.
+    counted = jnp.any(samples.valid, axis=1, keepdims=True) if config.loss.rpn_denominator == "capacity" else samples.valid
+    count = jnp.sum(jnp.broadcast_to(counted, samples.valid.shape))
     denominator = jnp.asarray(count, logits.dtype)
     class_loss = ops.binary_cross_entropy(logits, samples.positive.astype(logits.dtype))
     box_loss = ops.smooth_l1(deltas, targets, beta=config.loss.rpn_box_beta)

@@ -71,7 +71,7 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
 
     Args:
       variables: as `init` gives them.
-      batch: what one step reads.
+      batch: what one step reads; nothing is sampled of an image that is void, so that it has no weight.
       key: of this step; an image uses fold_in(key, its position).
       config: the model.
       mesh: devices that the batch is spread over, axis `data`.
@@ -92,9 +92,12 @@ def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config:
         priority = jax.random.uniform(jax.random.fold_in(key, 1), (candidates,))
         return stages.assign_rois(proposals, instances, priority, config.assign)
 
+    counts = ~batch.void[:, None]
     anchor_samples = per_image(sample_anchors, mesh, keys, image_sizes, batch.instances)
+    anchor_samples = anchor_samples._replace(positive=anchor_samples.positive & counts, valid=anchor_samples.valid & counts)
     proposals = compute_proposals(features, image_sizes, top_k, config, mesh)
     rois = per_image(sample_rois, mesh, keys, proposals, batch.instances)
+    rois = rois._replace(valid=rois.valid & counts)
     walk = supervise(variables, batch, features, anchor_samples, proposals, rois, config, mesh)
     return walk._replace(batch_stats=walk.batch_stats | batch_stats)
 

@@ -4,13 +4,14 @@ from maskrcnn_jax.training.dry_run import dry_run
 from maskrcnn_jax.training.inputs import check_classes
 from maskrcnn_jax.training.interruption import EXIT_STATUS, Interrupted
 from maskrcnn_jax.training.loop import train
-from maskrcnn_jax.training.nonfinite import NonFiniteError, Replay, replay
-from maskrcnn_jax.training.processes import ProcessError, connect, is_main
+from maskrcnn_jax.training.nonfinite import Dump, NonFiniteError, Replay, first_bad_array, read_dump, replay
+from maskrcnn_jax.training.processes import ProcessError, connect, in_all, is_main
 from maskrcnn_jax.training.start import check_variables, initial_variables
 from maskrcnn_jax.training.validate import Evaluation, validate
 
 __all__ = [
     "EXIT_STATUS",
+    "Dump",
     "Evaluation",
     "Interrupted",
     "NonFiniteError",
@@ -20,8 +21,11 @@ __all__ = [
     "check_variables",
     "connect",
     "dry_run",
+    "first_bad_array",
+    "in_all",
     "initial_variables",
     "is_main",
+    "read_dump",
     "replay",
     "train",
     "validate",

@@ -1,6 +1,6 @@
 """The data of a run: opened, checked against the model, and in batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig
 from maskrcnn_jax.data import (
@@ -107,7 +107,7 @@ def make_plan(config: ExperimentConfig, source: Source) -> Plan:
 
 def train_batches(
     config: ExperimentConfig, source: Source, start_step: int, stop_step: int, positions: Sequence[int] | None = None
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The training batches of steps `start_step` ... `stop_step - 1`, some perhaps void, of each the images at `positions`; None: all."""
     return batches(
         source,

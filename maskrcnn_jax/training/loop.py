@@ -4,10 +4,9 @@ import errno
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -15,41 +14,32 @@ import numpy as np
 from rich.console import Console
 
 from maskrcnn_jax import evaluation, models, visualize
-from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter, latest_step
+from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
 from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.data import DataError, Source
-from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Model
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
-from maskrcnn_jax.training.inputs import checked_sources, train_batches
 from maskrcnn_jax.training.interruption import Interrupted, StopRequest
-from maskrcnn_jax.training.manifest import (
-    add_resumption,
-    manifest,
-    require_free,
-    require_same_config,
-    require_same_data,
-    require_writable,
-    write_manifest,
-)
+from maskrcnn_jax.training.manifest import add_resumption, write_manifest
 from maskrcnn_jax.training.metrics import MetricsLog
 from maskrcnn_jax.training.nonfinite import NonFiniteError, dump, first_bad
-from maskrcnn_jax.training.placement import local_mesh, on_this_process, own_positions, to_devices, train_mesh
+from maskrcnn_jax.training.pictures import picture_grid
+from maskrcnn_jax.training.placement import local_mesh, on_this_process, to_devices
+from maskrcnn_jax.training.prepare import prepared
 from maskrcnn_jax.training.processes import ProcessError, gathered, in_all, is_main
 from maskrcnn_jax.training.start import initial_state
 from maskrcnn_jax.training.step import StepMetrics, TrainState, averaged_variables
 from maskrcnn_jax.training.stored import load_state, save_state
-from maskrcnn_jax.training.validate import Evaluation, validate
+from maskrcnn_jax.training.validate import Evaluation, scalars, validate
 from maskrcnn_jax.training.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOUD = ("objects_cut", "images_unreadable", "nonfinite")  # a step that counts one of them is always logged: nothing is lost in silence
-COLUMNS = 2  # pairs of pictures in a row of the grid
 
 
 class _Pending(NamedTuple):
@@ -96,32 +86,32 @@ def train(
     if sources is not None:
         config = replace(config, data=replace(config.data, kind="own"))
     with ExitStack() as opens:
+        stop = opens.enter_context(StopRequest())  # first: who is told to stop before the first step stops after it
         watchdog = opens.enter_context(Watchdog(config.train.stall_seconds))
         watchdog.waits_for("the data to be opened, in all processes")
-        start, opened, about, model, stream = in_all(lambda: _prepared(config, run, resume, sources))
-        _require_same(start)
+        start, opened, about, model, stream = prepared(config, run, resume, sources)
+        opens.enter_context(closing(stream))
         display = opens.enter_context(Display(console or Console(quiet=not is_main()), config.train.steps, start))
         watchdog.waits_for("the state to begin with")
         state = _state_after(start, config, model, run, display)
-        # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
-        if is_main():
-            if resume:
-                add_resumption(run, about, start)
-            else:
-                write_manifest(run, about)
         opens.enter_context(_full_disk_is_told(run))
-        loop = opens.enter_context(_Loop(config, model, run, start, opened, stream, display, watchdog))
-        return loop.run(state)
+        # Nothing is written before here: what cannot start leaves no run folder, and one to be resumed as it was.
+        in_all(lambda: _write_down(run, about, start if resume else None))
+        # The writer before the log: it reads, and may find damage.
+        writer = opens.enter_context(closing(CheckpointWriter(run, config, tuple(opened[0].categories))))
+        log = opens.enter_context(closing(in_all(lambda: MetricsLog(run, start, writes=is_main()))))
+        held = _Open(stop, watchdog, stream, display, writer, log)
+        return _Loop(config, model, run, start, opened, held).run(state)
 
 
-def _require_same(start: int) -> None:
-    """Raise ProcessError where the processes of the run do not see the same checkpoints."""
-    starts = gathered(start)
-    if len(set(starts)) > 1:
-        raise ProcessError(
-            f"the processes see checkpoints of different steps, {first_few([str(step) for step in starts])}; give a run folder that all "
-            "of them share"
-        )
+def _write_down(run: Path, about: dict[str, Any], resumed_at: int | None) -> None:
+    """In the manifest, by one of the processes."""
+    if not is_main():
+        return
+    if resumed_at is None:
+        write_manifest(run, about)
+    else:
+        add_resumption(run, about, resumed_at)
 
 
 @contextmanager
@@ -136,44 +126,26 @@ def _full_disk_is_told(run: Path) -> Iterator[None]:
         ) from error
 
 
-def _prepared(
-    config: ExperimentConfig, run: Path, resume: bool, sources: tuple[Source, Source] | None
-) -> tuple[int, tuple[Source, Source], dict[str, Any], Model, Iterator[Batch]]:
-    """Steps done so far, the data, what the manifest says of the run, the model, and the batches to come."""
-    start = _start_step(run, config, resume)  # before the data are opened: a resumed run may not have been made with these
-    opened = checked_sources(config, sources)
-    about = manifest(config, *opened)
-    if resume:
-        require_same_data(run, about)
-    mesh = train_mesh(config.train)
-    positions = own_positions(mesh, config.train.batch_size)
-    stream = train_batches(config, opened[0], start, config.train.steps, positions)  # data without objects end it here
-    return start, opened, about, models.build(config.model, mesh), stream
+class _Open(NamedTuple):
+    """What a run holds open."""
+
+    stop: StopRequest
+    watchdog: Watchdog
+    stream: Iterator[Batch]
+    display: Display
+    writer: CheckpointWriter
+    log: MetricsLog
 
 
 class _Loop:
-    """What the loop holds open while it runs."""
+    """Step by step, and what is due after each."""
 
-    def __init__(
-        self,
-        config: ExperimentConfig,
-        model: Model,
-        run: Path,
-        start: int,
-        sources: tuple[Source, Source],
-        stream: Iterator[Batch],
-        display: Display,
-        watchdog: Watchdog,
-    ) -> None:
-        self._config, self._model, self._dir, self._display, self._watchdog = config, model, run, display, watchdog
-        (self._train_source, self._val_source), self._stream = sources, stream
+    def __init__(self, config: ExperimentConfig, model: Model, run: Path, start: int, sources: tuple[Source, Source], held: _Open) -> None:
+        self._config, self._model, self._dir = config, model, run
+        self._train_source, self._val_source = sources
+        self._stop, self._watchdog, self._stream, self._display, self._writer, self._log = held
         self._local = model if jax.process_count() == 1 else models.build(config.model, local_mesh(config.train))
-        self._steps = CompiledSteps(model, config, lambda canvas: display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
-        self._writer = CheckpointWriter(run, config, tuple(sources[0].categories))  # first: it reads, and may find damage
-        self._log = MetricsLog(run, start, writes=is_main())
-        self._open = ExitStack()
-        for thing in (self._log, self._writer):
-            self._open.callback(thing.close)
+        self._steps = CompiledSteps(model, config, lambda canvas: held.display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
         self._clock = time.perf_counter()
         self._pending: _Pending | None = None
         self._state: TrainState | None = None  # after the last step; what an error leaves to save
@@ -181,13 +153,6 @@ class _Loop:
         self._unreadable = 0
         self._void = False  # whether a batch was; those after it are too, until the metrics tell all processes
         self._failure: DataError | None = None  # what ends the run once it is saved
-
-    def __enter__(self) -> "_Loop":
-        self._stop = self._open.enter_context(StopRequest())
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._open.close()
 
     def run(self, state: TrainState) -> Evaluation:
         """All steps that are left, and the evaluation of the last one."""
@@ -208,11 +173,12 @@ class _Loop:
         return result
 
     def _made_up_for(self) -> Evaluation | None:
-        """The evaluation that was due after the last step but failed, before the run was resumed; its checkpoint is written anew."""
-        if not (self._done and self._evaluates(self._done)) or self._done in self._log.steps("val"):
+        """The evaluation that was due after the last step but failed, before the run was resumed."""
+        if not (self._done and self._evaluates(self._done)) or self._writer.is_measured(self._done):
             return None
         result = self._evaluate()
-        self._save(result)
+        self._watchdog.waits_for(f"the mask AP of checkpoint {self._done} to be written")
+        self._writer.add_mask_ap(self._done, result.metrics["segm"].stats["AP"])
         return result
 
     def _evaluates(self, step: int) -> bool:
@@ -224,7 +190,7 @@ class _Loop:
         self._watchdog.waits_for(f"the images of step {self._done + 1} (of {max(self._config.data.workers, 1)} readers)")
         try:
             batch = next(self._stream)
-        except DataError:  # a worker process has died
+        except Exception:  # a worker process has died, say: the training until here is not lost for it
             if jax.process_count() == 1:  # the others know nothing of it, and all must save together
                 self._record()
                 self._save(None)
@@ -288,18 +254,19 @@ class _Loop:
         for fault in pending.batch.faults[pending.batch.stand_ins]:
             logger.warning("step %d: %s; another image stands in for it", pending.step, fault)
         self._unreadable += int(values["images_unreadable"])
-        if self._unreadable > data.max_unreadable:
+        if self._unreadable > data.max_unreadable and self._failure is None:
             self._failure = DataError(
-                f"step {pending.step}: {self._unreadable} images could not be read since this run was started, data.max_unreadable is "
-                f"{data.max_unreadable}; mend them (see the warnings above), or allow more"
+                f"step {pending.step}: {self._unreadable} times an image could not be read since this command was started, "
+                f"data.max_unreadable is {data.max_unreadable}; mend them (see the warnings above), or allow more"
             )
         if values["nonfinite"]:
-            ids = [int(i) for i in pending.batch.image_ids]
+            ids = [i for own in gathered(pending.batch.image_ids.tolist()) for i in own]
             what = f"step {pending.step}: {first_bad(values)} not finite on images {ids}"
             if values["nonfinite"] < train.max_nonfinite:
                 logger.warning("%s; the step is skipped", what)
                 return
             assert self._state is not None
+            self._watchdog.waits_for(f"the dump of step {pending.step} to be written")
             folder = dump(self._dir, pending.step, self._state, pending.batch, self._config, tuple(self._train_source.categories))
             raise NonFiniteError(
                 f"{what}, the last of {train.max_nonfinite} such steps in a row (train.max_nonfinite), which were all skipped; "
@@ -310,12 +277,14 @@ class _Loop:
     def _out_of_patience(self) -> bool:
         """Whether the last `train.patience` evaluations found no better mask AP than one before them."""
         patience = self._config.train.patience
+        if patience is None:
+            return False
         scores = [-1.0 if score is None else score for score in self._log.history("val", "mask_AP")]
-        return patience is not None and len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
+        return len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
 
     def _evaluate(self) -> Evaluation:
         self._display.doing("evaluating")
-        self._watchdog.waits_for("the evaluation to begin")
+        self._watchdog.waits_for("the evaluation, in all processes")
         result = validate(self._predictor(), self._val_source, self._config, progress=self._evaluated)
         self._log.write(self._done, scalars(result), group="val")
         if is_main():
@@ -323,7 +292,8 @@ class _Loop:
         return result
 
     def _evaluated(self, done: int, total: int) -> None:
-        self._watchdog.waits_for(f"the evaluation, {done} of {total} images done")
+        what = f"{done} of {total} images done" if done < total else "its losses, and the images of other processes"
+        self._watchdog.waits_for(f"the evaluation, {what}")
         self._display.evaluated(done, total)
 
     def _predictor(self) -> Predictor:
@@ -333,9 +303,9 @@ class _Loop:
         return Predictor(self._local, variables, self._train_source.categories, batch_size=batch_size)
 
     def _save(self, result: Evaluation | None) -> None:
-        """Write the checkpoint of the last step, unless it is there and nothing was measured since."""
+        """Write the checkpoint of the last step, unless it is there."""
         assert self._state is not None
-        if self._done == self._saved and result is None:
+        if self._done == self._saved:
             return
         self._display.doing("writing a checkpoint")
         self._watchdog.waits_for(f"the checkpoint of step {self._done} to be written")
@@ -343,44 +313,11 @@ class _Loop:
         self._saved = self._done
 
     def _write_pictures(self) -> None:
+        self._watchdog.waits_for("the pictures to be written")
         count = min(self._config.eval.pictures, len(self._val_source))
         predictor = self._predictor()
         if count and is_main():
             visualize.save(self._dir / "pictures.png", picture_grid(predictor, self._val_source, count))
-
-
-def scalars(result: Evaluation) -> dict[str, float]:
-    """The numbers of an evaluation by name: `box_AP`, `mask_AP50`, ..., `candidates_cut`, and `loss_mask` and so on where measured."""
-    names = {"bbox": "box", "segm": "mask"}
-    numbers = {f"{names[kind]}_{name}": value for kind, metrics in result.metrics.items() for name, value in metrics.stats.items()}
-    return numbers | {"candidates_cut": float(result.candidates_cut)} | {f"loss_{name}": value for name, value in result.losses.items()}
-
-
-def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray:
-    """Ground truth beside detections for the first `count` images, one RGB picture."""
-    images, truths = [], []
-    for i in range(count):
-        example = source[i]  # drawn at once, because the masks of many examples are large
-        images.append(example.image)
-        truths.append(visualize.draw_example(example, source.categories))
-    pairs = [
-        visualize.compare(truth, visualize.draw(image, result, predictor.categories))
-        for truth, image, result in zip(truths, images, predictor(images), strict=True)
-    ]
-    return visualize.grid(pairs, COLUMNS)
-
-
-def _start_step(run: Path, config: ExperimentConfig, resume: bool) -> int:
-    """Steps done so far; 0 also for a run that was stopped before its first checkpoint."""
-    require_writable(run)
-    latest = latest_step(run)
-    if resume:
-        require_same_config(run, config)
-    elif latest is not None:
-        raise CheckpointError(f"{run}: already holds checkpoints up to step {latest}; add --resume to go on, or give another folder")
-    else:
-        require_free(run)
-    return latest or 0
 
 
 def _state_after(start: int, config: ExperimentConfig, model: Model, run: Path, display: Display) -> TrainState:

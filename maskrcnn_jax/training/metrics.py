@@ -35,7 +35,7 @@ class MetricsLog:
 
         board = run_dir / "tensorboard"
         shutil.rmtree(board, ignore_errors=True)  # a killed writer may leave half an event: made anew from the lines
-        board.mkdir()
+        board.mkdir(exist_ok=True)  # on NFS what another process still has open stays
         # Not its SummaryWriter: that one's thread dies of a full disk, and who writes on waits for it for ever.
         self._board = EventsWriter(str(board / "events"))
         for line in kept:
@@ -68,10 +68,6 @@ class MetricsLog:
     def history(self, group: str, name: str) -> list[float | None]:
         """The values of one number so far, in the order of their steps; None where it was not finite."""
         return [line[group][name] for line in self._lines if group in line]
-
-    def steps(self, group: str) -> set[int]:
-        """The steps that have values of a group."""
-        return {line["step"] for line in self._lines if group in line}
 
     def _draw(self, step: int, group: str, numbers: dict[str, float | None]) -> None:
         from tensorboardX.proto.event_pb2 import Event

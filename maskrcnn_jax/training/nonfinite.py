@@ -1,5 +1,6 @@
 """A loss or gradient that is not finite: what is kept of it, and how it is looked at again."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.structs import Batch, Category, Instances
 from maskrcnn_jax.training.compiled import jit_once
-from maskrcnn_jax.training.placement import to_devices
+from maskrcnn_jax.training.placement import to_devices, train_mesh
 from maskrcnn_jax.training.step import StepMetrics, TrainState, make_step
 from maskrcnn_jax.training.stored import load_state, save_state
 
@@ -27,18 +28,25 @@ class NonFiniteError(UserError, FloatingPointError):
     """Losses or gradients of several steps in a row were not finite; the message names the last step, its first bad term and its images."""
 
 
+class Dump(NamedTuple):
+    """What `dump` has written: the state before a step, and the step's batch on the host."""
+
+    config: ExperimentConfig
+    model: models.Model
+    state: TrainState
+    batch: Batch
+
+
 class Replay(NamedTuple):
-    """A step looked at again.
+    """A step computed again.
 
     step: its number. image_ids: of its images. metrics: as in training. term: the first of them that is not finite, or None.
-    array: path of the first array of the walk that is not finite, or None.
     """
 
     step: int
     image_ids: list[int]
     metrics: dict[str, float]
     term: str | None
-    array: str | None
 
 
 def first_bad(values: dict[str, float]) -> str | None:
@@ -71,8 +79,8 @@ def dump(run_dir: Path, step: int, state: TrainState, batch: Batch, config: Expe
     return folder
 
 
-def replay(folder: str | Path) -> Replay:
-    """Compute the step that was dumped into `folder` again, on one device.
+def read_dump(folder: str | Path) -> Dump:
+    """What was dumped into `folder`, on one device.
 
     Raises:
       CheckpointError: `folder` is no such dump.
@@ -83,20 +91,43 @@ def replay(folder: str | Path) -> Replay:
         raise CheckpointError(f"{path}: not the dump of a step; give a folder step_N under {FOLDER}/ of a run folder")
     config = checkpoint.load(path).config
     model = models.build(config.model)
-    state, batch = load_state(path, step, model, config), _read(path)
-    on_device = to_devices(batch, model.mesh)
-    metrics: StepMetrics = jax.device_get(jit_once(make_step(model, config))(state, on_device)[1])
+    return Dump(config, model, load_state(path, step, model, config), _read(path))
+
+
+def replay(dumped: Dump, accumulate: int | None = None) -> Replay:
+    """Compute a step again.
+
+    Args:
+      dumped: the step.
+      accumulate: parts to compute the batch in; None: as many as in training, which may have had several devices for each.
+
+    Raises:
+      ConfigError: the batch cannot be computed in so many parts.
+    """
+    parts = dumped.config.train.accumulate if accumulate is None else accumulate
+    train = replace(dumped.config.train, accumulate=parts, devices=1)
+    batch = to_devices(dumped.batch, train_mesh(train))
+    step = jit_once(make_step(dumped.model, replace(dumped.config, train=train)))
+    metrics: StepMetrics = jax.device_get(step(dumped.state, batch)[1])
     values = {name: float(value) for name, value in metrics.items()}
-    return Replay(step + 1, batch.image_ids.tolist(), values, first_bad(values), _first_bad_array(model, state, on_device))
+    return Replay(int(dumped.state.step) + 1, dumped.batch.image_ids.tolist(), values, first_bad(values))
 
 
-def _first_bad_array(model: models.Model, state: TrainState, batch: Batch) -> str | None:
+def first_bad_array(dumped: Dump) -> str | None:
+    """The first array of the model's walk that is not finite, and its image; None where all are.
+
+    Image by image, so that no more memory is taken than one needs; a batch norm that is trained sees that image alone.
+    """
+    state, batch = dumped.state, dumped.batch
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    trace = jit_once(model.trace_train)(variables, batch, jax.random.fold_in(state.key, state.step))
-    for name in WALK:
-        for path, value in jax.tree_util.tree_leaves_with_path(getattr(trace, name)):
-            if not np.isfinite(value).all():
-                return name + jax.tree_util.keystr(path)
+    trace = jit_once(dumped.model.trace_train)
+    for row, image_id in enumerate(batch.image_ids):
+        one = to_devices(jax.tree.map(lambda x, row=row: x[row : row + 1], batch), dumped.model.mesh)
+        walk = trace(variables, one, jax.random.fold_in(state.key, state.step))
+        for name in WALK:
+            for path, value in jax.tree_util.tree_leaves_with_path(getattr(walk, name)):
+                if not np.isfinite(value).all():
+                    return f"{name}{jax.tree_util.keystr(path)} of image id {image_id}"
     return None
 
 

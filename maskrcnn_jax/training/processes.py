@@ -22,13 +22,16 @@ class ProcessError(UserError, RuntimeError):
     """Another process of this run has failed; the message is that process's own."""
 
 
-def connect(coordinator: str | None = None, processes: int | None = None, process_id: int | None = None) -> None:
+def connect(
+    coordinator: str | None = None, processes: int | None = None, process_id: int | None = None, *, distributed: bool = False
+) -> None:
     """Join the other processes of this run; call it before JAX computes anything. Does nothing where nobody says there are others.
 
     Args:
       coordinator: HOST:PORT of process 0; None takes what SLURM, Open MPI or the TPU pod says, with the other two.
       processes: how many there are.
       process_id: which one this is, from 0.
+      distributed: there are others, whom JAX finds, although no launcher says so in the environment: TPU VMs ask their cloud.
 
     Raises:
       UserError: one of the three is given without the others, or they do not find each other.
@@ -37,7 +40,7 @@ def connect(coordinator: str | None = None, processes: int | None = None, proces
     missing = [f"--{name.replace('_', '-')}" for name, value in flags.items() if value is None]
     if 0 < len(missing) < len(flags):
         raise UserError(f"give {' and '.join(missing)} too: they go together, unless SLURM, Open MPI or a TPU pod says them all")
-    if missing and not started_by_others():
+    if missing and not distributed and not started_by_others():
         return
     try:
         jax.distributed.initialize(coordinator, processes, process_id)
@@ -83,13 +86,17 @@ def in_all(function: Callable[[], T]) -> T:
         result = function()
     except Exception as error:
         failure = error
-    faults = gathered(None if failure is None else str(failure))
+    faults = gathered(None if failure is None else _told(failure))
     if failure is not None:
         raise failure
     for process, fault in enumerate(faults):
         if fault is not None:
             raise ProcessError(f"process {process}: {fault}")
     return result
+
+
+def _told(failure: Exception) -> str:
+    return str(failure) if isinstance(failure, UserError) else f"{type(failure).__name__}: {failure}"
 
 
 def share(count: int) -> range:

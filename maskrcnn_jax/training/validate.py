@@ -1,6 +1,7 @@
 """Measuring a model on a source."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from maskrcnn_jax import evaluation
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches, check_example, check_source, source_name
+from maskrcnn_jax.data import DataError, Plan, Source, batches, check_source, read_example, source_name
 from maskrcnn_jax.evaluation import Metrics
 from maskrcnn_jax.inference import CALLS_AT_ONCE, Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
@@ -51,10 +52,7 @@ def validate(
       DataError: it is no source, has a category that the model has not, there is no image, an image fits no canvas or cannot be
         read, an example is not what `structs.Example` says, or two have the same id.
     """
-    check_source(source)
-    check_measurable(predictor.categories, source, replace(config, model=predictor.model.config))
-    total = min(len(source), config.eval.max_images or len(source))
-    found = gathered(in_all(lambda: _measured(predictor, source, config, total, progress)))
+    found = gathered(in_all(lambda: _measured(predictor, source, config, progress)))
     ids = [image_id for part in found for image_id in part["image_ids"]]
     if len(set(ids)) < len(ids):
         twice = next(image_id for image_id in ids if ids.count(image_id) > 1)
@@ -66,10 +64,18 @@ def validate(
     return Evaluation(metrics, truth, detections, losses, sum(part["cut"] for part in found))
 
 
-def _measured(
-    predictor: Predictor, source: Source, config: ExperimentConfig, total: int, progress: Callable[[int, int], None]
-) -> dict[str, Any]:
+def scalars(result: Evaluation) -> dict[str, float]:
+    """The numbers of an evaluation by name: `box_AP`, `mask_AP50`, ..., `candidates_cut`, and `loss_mask` and so on where measured."""
+    names = {"bbox": "box", "segm": "mask"}
+    numbers = {f"{names[kind]}_{name}": value for kind, metrics in result.metrics.items() for name, value in metrics.stats.items()}
+    return numbers | {"candidates_cut": float(result.candidates_cut)} | {f"loss_{name}": value for name, value in result.losses.items()}
+
+
+def _measured(predictor: Predictor, source: Source, config: ExperimentConfig, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """What this process contributes: its share of the images, ready for JSON."""
+    check_source(source)
+    check_measurable(predictor.categories, source, replace(config, model=predictor.model.config))
+    total = min(len(source), config.eval.max_images or len(source))
     own = share(total)
     categories = categories_in(source, predictor.categories)
     detections: list[dict[str, Any]] = []
@@ -96,7 +102,8 @@ def _mean_losses(parts: list[dict[str, tuple[float, float]]]) -> dict[str, float
 def validation_losses(predictor: Predictor, source: Source, config: ExperimentConfig, total: int) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of the training losses, without augmentation, summed over this process's share of the batches.
 
-    The batches hold the first `total` images of `source`. Where those of a canvas do not fill the last one, its first ones count twice.
+    The batches hold the first `total` images of `source`, each once. What is drawn for an image depends on its index, so that the
+    size of the batches and the number of devices matter to the order of sums alone; but batch norms that are trained see the batch.
     """
     model = predictor.model
     data = replace(config.data, flip=0.0, train_min_sides=())
@@ -109,9 +116,13 @@ def validation_losses(predictor: Predictor, source: Source, config: ExperimentCo
     key = jax.random.key(config.train.seed)
     steps = share(plan.steps_per_epoch)
     stream = batches(source, plan, model.config.input, data, start_step=steps.start, stop_step=steps.stop, seed=config.train.seed)
-    for step, batch in zip(steps, stream, strict=True):
-        ratios = _losses(model, predictor.variables, to_devices(batch, model.mesh), jax.random.fold_in(key, step))
-        sums = jax.tree.map(jax.numpy.add, sums, ratios) if sums else ratios
+    with closing(stream):
+        for step, batch in zip(steps, stream, strict=True):
+            indices = plan(step)[1]
+            fills = indices <= np.maximum.accumulate(np.append(-1, indices))[:-1]  # they rise, until a canvas's first fill its last batch
+            counted = batch._replace(positions=indices.astype(np.int32), void=fills)
+            ratios = _losses(model, predictor.variables, to_devices(counted, model.mesh), key)
+            sums = jax.tree.map(jax.numpy.add, sums, ratios) if sums else ratios
     return {name: (float(ratio.numerator), float(ratio.denominator)) for name, ratio in sums.items()}
 
 
@@ -126,8 +137,7 @@ def _results(predictor: Predictor, source: Source, indices: range) -> Iterator[t
     for start in range(0, len(indices), chunk):
         ids, images = [], []
         for i in indices[start : start + chunk]:
-            example = source[i]
-            check_example(example, len(source.categories))
+            example = read_example(source, i)
             ids.append(int(example.image_id))
             images.append(example.image)
         yield from zip(ids, predictor(images), strict=True)

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import jax
 import numpy as np
@@ -78,6 +79,7 @@ class Torn:
 
     categories = SOURCE.categories
     sizes = SOURCE.sizes
+    fault: type[Exception] = DataError
 
     def __init__(self, *torn):
         self.torn = torn
@@ -87,7 +89,7 @@ class Torn:
 
     def __getitem__(self, i):
         if i in self.torn:
-            raise DataError(f"image id {i}: torn")
+            raise self.fault(f"image id {i}: torn")
         return SOURCE[i]
 
 
@@ -104,6 +106,26 @@ def test_another_image_stands_in_for_one_that_cannot_be_read():
         for row in range(3):
             assert (batch.image_ids[row] == whole.image_ids[row]) == (not batch.stand_ins[row])
     assert_equal(with_torn(first), with_torn(first))
+
+
+@pytest.mark.parametrize("fault", [OSError, KeyError])
+def test_whatever_a_source_raises_is_told_with_its_image_and_another_stands_in(fault, monkeypatch):
+    monkeypatch.setattr(Torn, "fault", fault)
+    first, *_ = PLAN(1)[1]
+    told = f"Torn: index {first} of the source cannot be read ({fault.__name__}: "
+    assert with_torn(first)[1].faults[0].startswith(told)
+    with pytest.raises(DataError, match=re.escape(told)):
+        with_torn(first, max_unreadable=0)
+
+
+def test_a_step_that_cannot_be_made_is_void_and_says_why(monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("maskrcnn_jax.data.loader.read_example", fail)
+    for step, batch in enumerate(with_torn(voids=True)):
+        assert batch.void.all()
+        assert batch.faults[0] == f"the images of step {step + 1} cannot be prepared (ZeroDivisionError: division by zero)"
 
 
 def test_without_leave_the_image_ends_it():

@@ -205,6 +205,19 @@ def test_an_image_without_objects_among_others(walk, both):
     assert all(np.isfinite(gradient).all() for gradient in found.gradients.values())
 
 
+def test_a_void_image_has_no_weight(walk, both):
+    """Whatever it is: what is left are the losses and gradients of the other alone."""
+    batches = [batch_of([FULL, image])._replace(void=jnp.asarray([False, True])) for image in (SMALL, EMPTY)]
+    found, other = (walk(batch) for batch in batches)
+    assert found.values == other.values
+    assert all(value > 0 for value in found.values.values())
+    for name, gradient in found.gradients.items():
+        np.testing.assert_allclose(other.gradients[name], gradient, atol=1e-5 * np.abs(gradient).max(), err_msg=name)
+    rows = {loss: found.trace.losses[loss].denominator for loss in ("rpn_class", "class", "mask")}
+    alone = jax.tree.map(lambda x: x[:1], (both.trace.anchor_samples, both.trace.roi_samples))
+    assert rows == {"rpn_class": alone[0].valid.sum(), "class": alone[1].valid.sum(), "mask": (alone[1].labels[alone[1].valid] > 0).sum()}
+
+
 def test_crowds_are_neither_objects_nor_background(walk, both):
     """The second object of the first image as a crowd: its anchors and RoIs leave, everything else stays."""
     trace = walk(batch_of([crowded(FULL, [False, True]), SMALL])).trace

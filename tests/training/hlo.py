@@ -4,16 +4,20 @@ import re
 from typing import NamedTuple
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "collective-broadcast")
-OPERATION = re.compile(rf"^\s*(?:ROOT )?%?\S+ = .*?\s({'|'.join(KINDS)})(?:-start)?\(")
+OPERATION = re.compile(rf"^\s*(?:ROOT )?%?\S+ = (.*?)\s({'|'.join(KINDS)})(?:-start)?\(")
 CALLED = re.compile(r"(?:body|condition|to_apply|calls)=%?([\w.\-]+)|(?:branch_computations|called_computations)=\{([^}]*)\}")
 
 
 class Collective(NamedTuple):
-    """An operation between devices. kind: one of KINDS. name: JAX's own for it. in_loop: whether it runs in each round of a loop."""
+    """An operation between devices, perhaps several that XLA has put together.
+
+    kind: one of KINDS. name: JAX's own for it. in_loop: whether it runs in each round of a loop. shapes: of the arrays that it gives.
+    """
 
     kind: str
     name: str
     in_loop: bool
+    shapes: tuple[tuple[int, ...], ...]
 
 
 def collectives(text: str) -> list[Collective]:
@@ -25,7 +29,8 @@ def collectives(text: str) -> list[Collective]:
         for line in body:
             if match := OPERATION.match(line):
                 name = re.search(r'op_name="([^"]*)"', line)
-                found.append(Collective(match[1], name[1] if name else "", computation in looped))
+                shapes = tuple(tuple(int(side) for side in sides.split(",") if side) for sides in re.findall(r"\w\[([\d,]*)\]", match[1]))
+                found.append(Collective(match[2], name[1] if name else "", computation in looped, shapes))
     return found
 
 

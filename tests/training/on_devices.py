@@ -57,6 +57,8 @@ def run(name, devices, *, steps, **options):
     """Losses and gradients of the first step, parameters after the last, and the text of the program."""
     step, state, batch = start(devices, **options)
     before, results = by_name(state.params), {f"{name} program": step.as_text()}
+    results |= {f"{name} before {key}": value for key, value in before.items()}
+    results |= {f"{name} statistics {key}": value for key, value in by_name(state.batch_stats).items()}
     for number in range(steps):
         state, metrics = step(state, batch)
         if not number:

@@ -1,5 +1,8 @@
 """One device and eight: the same steps, and nothing said between devices but what must be."""
 
+import math
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -47,7 +50,7 @@ def test_eight_devices_detect_what_one_does(results):
 @pytest.mark.soak
 def test_twenty_steps_that_go_their_own_way(tmp_path):
     results = results_of("devices", tmp_path, steps=20)
-    assert not np.array_equal(results["one last params box_head/fc1/kernel"], results["one first gradient box_head/fc1/kernel"])
+    assert not np.array_equal(results["one last params box_head/fc1/kernel"], results["one before box_head/fc1/kernel"])
     for name in ("eight", "fsdp"):
         assert_equal(results, name, "one", "last", tolerance=1e-7)
 
@@ -56,6 +59,40 @@ def test_twenty_steps_that_go_their_own_way(tmp_path):
 def test_a_batch_in_parts_on_two_devices_has_the_gradient_of_the_whole_on_one(tmp_path):
     results = results_of("parts", tmp_path)
     assert_equal(results, "parts", "whole", "first", tolerance=1e-9)
+    in_loop = [c for c in collectives(str(results["parts program"])) if c.in_loop]  # the exception that docs/scaling.md states
+    assert {c.kind for c in in_loop} == {"all-reduce"}
+    assert_sums_gradients(in_loop, results, "parts")
+
+
+def named(results, name):
+    return {key.removeprefix(f"{name} "): value for key, value in results.items() if key.startswith(f"{name} ")}
+
+
+def shapes_in(found, kind):
+    return [shape for c in found if c.kind == kind for shape in c.shapes]
+
+
+def elements(shapes):
+    return sum(math.prod(shape) for shape in shapes)
+
+
+def assert_sums_gradients(found, results, name):
+    """What is summed are gradients, statistics of batch norms and single numbers, each about once; nothing of an activation's shape."""
+    parameters = {key: value.shape for key, value in named(results, f"{name} before").items()}
+    trained = {key for key, value in named(results, f"{name} first gradient").items() if value.any()}
+    sums = shapes_in(found, "all-reduce")
+    kernels = [shape for shape in parameters.values() if len(shape) == 4]
+    rows = [(shape[0] * shape[2], shape[3]) for shape in kernels]  # gradients of wide kernels are matrix products, a column each
+
+    def sides(shape):  # XLA turns arrays round, and adds axes of one
+        return tuple(sorted(side for side in shape if side != 1))
+
+    assert {sides(shape) for shape in sums} <= {sides(shape) for shape in [(), *parameters.values(), *rows]}
+    gradients = elements(parameters[key] for key in trained)
+    again = 4 * elements(shape for key, shape in parameters.items() if key.startswith("rpn_head"))  # it has five levels: each is summed
+    statistics = 4 * elements(value.shape for value in named(results, f"{name} statistics").values())  # two, and their gradients
+    single = sum(shape == () for shape in sums)
+    assert gradients <= elements(sums) <= gradients + again + statistics + single
 
 
 @pytest.mark.slow
@@ -65,6 +102,23 @@ def test_devices_only_sum_and_gather(results):
     assert {c.kind for c in found["eight"]} == {"all-reduce"}
     assert {"all-gather"} <= {c.kind for c in found["fsdp"]} <= {"all-reduce", "all-gather", "reduce-scatter"}
     assert [c for name in ("eight", "fsdp") for c in found[name] if c.in_loop] == []
+    assert_sums_gradients(found["eight"], results, "eight")
+
+
+@pytest.mark.slow
+def test_parameters_in_parts_are_gathered_once(results):
+    """Whole, each once, and nothing else is; of batch norms, whose vectors are small, the new statistics too."""
+    gathers = Counter(shapes_in(collectives(str(results["fsdp program"])), "all-gather"))
+    parameters = Counter(value.shape for value in named(results, "fsdp before").values())
+    statistics = Counter(value.shape for value in named(results, "fsdp statistics").values())
+    assert gathers.keys() <= parameters.keys() | statistics.keys()
+    kernels = {shape for shape in gathers if len(shape) > 1}
+    assert {shape: gathers[shape] for shape in kernels} == {shape: parameters[shape] for shape in kernels}
+    assert (
+        0.99 * elements(parameters.elements())
+        < elements(gathers.elements())
+        <= elements(parameters.elements()) + 4 * elements(statistics.elements())
+    )
 
 
 def test_a_collective_in_a_loop_is_found():
@@ -87,6 +141,6 @@ ENTRY %main (x: f32[2]) -> f32[2] {
 }
 """
     assert collectives(text) == [
-        Collective("all-reduce", "jit(f)/while/body/psum", True),
-        Collective("all-gather", "jit(f)/params", False),
+        Collective("all-reduce", "jit(f)/while/body/psum", True, ((2,),)),
+        Collective("all-gather", "jit(f)/params", False, ((2,), (4,))),
     ]

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ def test_a_kill_while_the_log_opens_loses_no_line(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         MetricsLog(tmp_path, 2)
     assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_a_tensorboard_folder_that_cannot_be_removed_is_no_obstacle(tmp_path, monkeypatch):
+    write(tmp_path, 0, [1])
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    write(tmp_path, 1, [2])
+    assert [line["step"] for line in lines(tmp_path)] == [1, 2]
 
 
 def test_tensorboard_has_what_a_killed_writer_never_flushed(tmp_path):

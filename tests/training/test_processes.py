@@ -1,17 +1,20 @@
 import json
 import signal
 import time
+from importlib import import_module
 
 import jax
 import numpy as np
 import pytest
 
 from maskrcnn_jax import checkpoint
+from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.training import EXIT_STATUS, processes
 from maskrcnn_jax.training.inputs import make_plan
 from tests import tiny
+from tests.training.conftest import MODEL
 from tests.training.starting import QUICK, WHOLE, begin, begin_together, ended
 
 
@@ -48,6 +51,16 @@ def test_processes_that_do_not_find_each_other_are_an_error(monkeypatch):
         processes.connect("localhost:1234", 2, 1)
 
 
+@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize(("flags", "joins"), [([], False), (["--distributed"], True)])
+def test_others_that_only_jax_can_find_are_joined_where_so_told(command, flags, joins, monkeypatch):
+    joined = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *given: joined.append(given))
+    with pytest.raises(SystemExit):
+        main([command, "no_such_config", *flags])
+    assert joined == ([(None, None, None)] if joins else [])
+
+
 def test_one_process_has_everything():
     assert processes.gathered({"a": 1.5}) == [{"a": 1.5}]
     assert processes.in_all(lambda: 3) == 3
@@ -70,6 +83,26 @@ def test_what_fails_in_another_process_fails_here(monkeypatch):
         processes.in_all(lambda: 3)
 
 
+@pytest.mark.parametrize(
+    "place", ["training.loop.MetricsLog", "training.loop.write_manifest", "training.validate.check_measurable", "checkpoint.load"]
+)
+def test_what_one_process_may_fail_at_is_told_to_all(place, run_training, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise PermissionError(13, "not here")
+
+    told = []
+    monkeypatch.setattr(processes, "gathered", lambda value: told.append(value) or [value])
+    module, _, name = f"maskrcnn_jax.{place}".rpartition(".")
+    monkeypatch.setattr(import_module(module), name, fail)
+    if place == "checkpoint.load":
+        with pytest.raises(SystemExit):
+            main(["eval", str(tmp_path)])
+    else:
+        with pytest.raises(PermissionError):
+            run_training(tiny.experiment(model=MODEL, steps=1), tmp_path / "run")
+    assert "PermissionError: [Errno 13] not here" in told
+
+
 def same_run(run, other, *, close):
     """The same lines, detections and last parameters; `close`: how near."""
     lines = []
@@ -89,6 +122,16 @@ def same_run(run, other, *, close):
     stored = [checkpoint.load(folder / "checkpoints" / str(checkpoint.latest_step(folder))) for folder in (run, other)]
     assert stored[0].step == stored[1].step
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=close, atol=close), *(s.variables for s in stored))
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_stand_in_as_one_does(tmp_path):
+    """Float32 over six steps of nine numbers: sums in another order differ by some 1e-7."""
+    two = ended(*begin_together(2, QUICK, tmp_path / "two"))
+    assert [status for status, _ in two] == [0, 0], two
+    ((status, output),) = ended(begin(QUICK, tmp_path / "one"))
+    assert status == 0, output
+    same_run(tmp_path / "two", tmp_path / "one", close=1e-5)
 
 
 @pytest.mark.soak

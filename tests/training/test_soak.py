@@ -24,13 +24,16 @@ def disturb(run: Path, signals: int, seed: int, **environment: str) -> list[str]
     story: list[str] = []
     while True:
         resume = ["--resume"] if (run / "manifest.json").is_file() else []
+        left_over = set(run.glob("checkpoints/*tmp*"))
         process = begin(QUICK, run, *resume, **environment)
         if len(story) < signals:
             while_writing = len(story) % 3 == 2
             until = time.monotonic() + (60 if while_writing else rng.uniform(1, 6))
             writing = False
             while process.poll() is None and time.monotonic() < until and not writing:
-                writing = while_writing and any(run.glob("checkpoints/*tmp*"))
+                present = set(run.glob("checkpoints/*tmp*"))
+                writing = while_writing and bool(present - left_over)
+                left_over &= present  # what was killed before is cleared away; who is there again is being written
                 time.sleep(0.001)
             if process.poll() is None and checkpoint.latest_step(run) != int(environment["STEPS"]):  # not done yet
                 process.send_signal(signal.SIGTERM if len(story) % 2 else signal.SIGKILL)

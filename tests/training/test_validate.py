@@ -10,10 +10,12 @@ from maskrcnn_jax.config import EvalConfig
 from maskrcnn_jax.data import DataError, make_batch
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.training import validate
-from maskrcnn_jax.training.loop import picture_grid, scalars
+from maskrcnn_jax.training.pictures import picture_grid
+from maskrcnn_jax.training.validate import scalars
 from tests import tiny
 from tests.training.conftest import MODEL
 
+WIDER = replace(MODEL, input=replace(MODEL.input, max_side=96, canvases=((64, 64), (64, 96))))
 CONFIG = replace(tiny.experiment(model=MODEL), eval=EvalConfig(batch_size=2))
 
 
@@ -90,12 +92,33 @@ def test_losses_on_demand_are_those_of_training_without_augmentation():
     predictor, source = predictor_of(tiny.stand_in(MODEL)), tiny.Squares(4)
     found = validate(predictor, source, config).losses
     expected = []
-    for step, indices in enumerate([(0, 1), (2, 3)]):
+    for indices in [(0, 1), (2, 3)]:
         batch = make_batch([source[i] for i in indices], (64, 64), max_objects=8, mask_crop=16)
-        losses, _ = predictor.model.losses(predictor.variables, batch, jax.random.fold_in(jax.random.key(5), step))
+        losses, _ = predictor.model.losses(predictor.variables, batch, jax.random.key(5))
         expected.append(losses["mask"].numerator / losses["mask"].denominator)
     assert set(found) == {"rpn_class", "rpn_box", "class", "box", "mask"}
     assert found["mask"] == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_losses_do_not_depend_on_the_size_of_batches():
+    """Each image counts once and draws its own: batches of 2 and 3 fill up their last. Float32: sums in another order."""
+    model = tiny.stand_in(WIDER)._replace(losses=tiny.per_image_losses)
+    config = replace(CONFIG, eval=EvalConfig(losses=True))
+    found = []
+    for size in (1, 2, 3):
+        predictor = Predictor(model, model.init(jax.random.key(0)), tiny.Squares.categories, batch_size=size)
+        found.append(validate(predictor, Wide(5), config).losses)
+    assert found[0]["mask"] > 0.1
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
+    assert found[2] == pytest.approx(found[0], rel=1e-6)
+
+
+class Wide(tiny.Squares):
+    """The first and the last picture are wider than the others."""
+
+    def __init__(self, count):
+        super().__init__(count)
+        self.sizes[[0, -1]] = (64, 96)
 
 
 def test_losses_are_compiled_once():
