@@ -170,7 +170,7 @@ def test_a_folder_without_checkpoint_and_a_missing_file_are_errors(model, tmp_pa
     assert f"{tmp_path}: no checkpoint in this folder" in str(error.value)
     with pytest.raises(WeightsError) as error:
         initial_variables(model, TrainConfig(weights=str(tmp_path / "gone.npz")))
-    assert f"{tmp_path / 'gone.npz'}: no such file; give a file of weights" in str(error.value)
+    assert f"{tmp_path / 'gone.npz'}: no such file or folder; give a run folder, a file of weights" in str(error.value)
 
 
 def test_weights_that_do_not_fit_are_an_error_at_once_that_names_their_file(model, tmp_path, monkeypatch):
