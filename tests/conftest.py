@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -11,9 +12,11 @@ REPO = Path(__file__).resolve().parent.parent
 # the compiler's version, so an old entry is never taken for a new program.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPO / ".cache" / "jax"))
-# Most of a test is the compilation of a program that runs a few times: with these it takes less than half of the time. They are not
-# for programs that run long.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+# Most of a test is the compilation of a program that runs a few times: with these options it takes less than half of the time.
+# Newer compilers have but the first. What runs for long is compiled with those of `OPTIMISED`.
+_OLDER = tuple(int(part) for part in version("jaxlib").split(".")[:2]) < (0, 11)
+OPTIMISED = {"xla_backend_optimization_level": 3} | ({"xla_cpu_use_fusion_emitters": True} if _OLDER else {})
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0" + (" --xla_cpu_use_fusion_emitters=false" if _OLDER else ""))
 
 import jax
 import numpy as np

@@ -46,7 +46,5 @@ class CompiledSteps:
 
 
 def jit_once(function: Callable) -> Callable:
-    """`jax.jit` for a program that runs once: most of its time is compilation, and this halves it; the same but for rounding."""
-    if jax.default_backend() == "cpu":
-        return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False})
+    """`jax.jit` for a program that runs once: most of its time is compilation, and this halves that, with the same numbers."""
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 1})

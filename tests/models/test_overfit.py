@@ -7,6 +7,7 @@ import pytest
 
 from maskrcnn_jax import models
 from maskrcnn_jax.ops import ratio_value
+from tests.conftest import OPTIMISED
 from tests.models import small
 from tests.oracles.boxes import iou
 
@@ -28,7 +29,7 @@ def test_two_images_are_learnt_by_heart():
     optimizer = optax.adam(optax.cosine_decay_schedule(2e-3, STEPS))  # ends calmly, however the sums were rounded on the way
     batch = small.batch_of([small.FULL, small.SMALL])
 
-    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True})  # it runs for long
+    @partial(jax.jit, compiler_options=OPTIMISED)
     def step(variables, state, key):
         def total(params):
             losses, _ = model.losses({**variables, "params": params}, batch, key)
