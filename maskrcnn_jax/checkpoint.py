@@ -152,6 +152,8 @@ def load(path: str | Path) -> Checkpoint:
       CheckpointError: not a checkpoint, or one this version cannot read.
     """
     folder = Path(path).absolute()
+    if folder.is_file():
+        raise CheckpointError(f"{folder}: a file, not a checkpoint; make one of it with `maskrcnn convert {folder} --to DIR`")
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; give a run folder, or the folder of one checkpoint")
     if not (folder / ABOUT).is_dir():

@@ -241,6 +241,9 @@ def test_no_folder_and_an_empty_folder_are_errors_with_the_remedy(tmp_path):
     with pytest.raises(CheckpointError) as error:
         load(tmp_path / "gone")
     assert f"{tmp_path / 'gone'}: no such folder; give a run folder" in str(error.value)
+    (tmp_path / "model.pth").write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"model.pth: a file, not a checkpoint; make one of it with `maskrcnn convert "):
+        load(tmp_path / "model.pth")
     with pytest.raises(CheckpointError) as error:
         load(tmp_path)
     assert f"{tmp_path}: no checkpoint in this folder; give a run folder" in str(error.value)

@@ -24,6 +24,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     command = tyro.cli(CompareCommand, prog="maskrcnn compare", args=list(arguments))
     console, stored = Console(), checkpoint.load(command.checkpoint)
+    Console(stderr=True).print("compiling and running; two large models take minutes on a CPU", highlight=False)
     if command.reference.suffix != ".npz":
         reference = checkpoint.load(command.reference)
         rows = reports.compare_checkpoints(stored, reference)

@@ -1,5 +1,6 @@
 """One compiled step a canvas."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ class CompiledSteps:
     """Calls the step's program for a batch's canvas, compiled at the first batch that needs it.
 
     programs: (height, width) of a canvas -> its program; there is never a second one for a canvas.
+    seconds: that their compilation took.
     """
 
     def __init__(self, model: Model, config: ExperimentConfig, on_compile: Callable[[tuple[int, int]], None]) -> None:
@@ -27,6 +29,7 @@ class CompiledSteps:
           on_compile: called with the canvas before its program is compiled.
         """
         self.programs: dict[tuple[int, int], Compiled] = {}
+        self.seconds = 0.0
         self._step, self._on_compile = make_step(model, config), on_compile
         self._options = {"xla_gpu_deterministic_ops": True} if config.train.deterministic else {}
 
@@ -39,9 +42,11 @@ class CompiledSteps:
         canvas = (batch.image.shape[1], batch.image.shape[2])
         if canvas not in self.programs:
             self._on_compile(canvas)
+            start = time.perf_counter()
             stays = jax.tree.map(lambda x: x.sharding, state)
             step = jax.jit(self._step, donate_argnums=0, out_shardings=(stays, None), compiler_options=self._options)
             self.programs[canvas] = step.lower(state, batch).compile()
+            self.seconds += time.perf_counter() - start
         return self.programs[canvas]
 
 

@@ -41,9 +41,7 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
     if first.void.any():
         raise DataError(str(first.faults[0]))
     batch = to_devices(first, model.mesh)
-    start = time.perf_counter()
     program = steps.program(state, batch)
-    compile_seconds = time.perf_counter() - start
     memory = program.memory_analysis()
     seconds = []
     for _ in range(TIMED_STEPS):
@@ -51,7 +49,7 @@ def dry_run(config: ExperimentConfig, *, sources: tuple[Source, Source] | None =
         state, _ = jax.block_until_ready(program(state, batch))
         seconds.append(time.perf_counter() - start)
     step_seconds = statistics.median(seconds)
-    out.print(f"compile: {compile_seconds:.1f} s for this canvas")
+    out.print(f"compile: {steps.seconds:.1f} s for this canvas")
     out.print(
         f"memory of the step: {(memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 2**20:,.0f} MiB (state, batch, temporaries)"
     )

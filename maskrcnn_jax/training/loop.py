@@ -146,7 +146,7 @@ class _Loop:
         self._stop, self._watchdog, self._stream, self._display, self._writer, self._log = held
         self._local = model if jax.process_count() == 1 else models.build(config.model, local_mesh(config.train))
         self._steps = CompiledSteps(model, config, lambda canvas: held.display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
-        self._clock = time.perf_counter()
+        self._clock = self._now()
         self._pending: _Pending | None = None
         self._state: TrainState | None = None  # after the last step; what an error leaves to save
         self._done = self._saved = start
@@ -211,7 +211,7 @@ class _Loop:
             self._save(None)
             raise
         self._save(result)
-        self._clock = time.perf_counter()
+        self._clock = self._now()
         if self._failure:
             raise self._failure
         if stops:
@@ -227,14 +227,18 @@ class _Loop:
         values = {name: float(value) for name, value in jax.device_get(pending.metrics).items()}
         if values.pop("void"):
             self._end_before(pending)
-        seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
-        values["images_per_second"] = self._config.train.batch_size / seconds
+        before, self._clock = self._clock, self._now()
+        values["images_per_second"] = self._config.train.batch_size / (self._clock - before)
         due = pending.step % self._config.train.log_every == 0 or pending.step == self._config.train.steps
         logged = due or any(values[name] > 0 for name in LOUD)
         if logged:
             self._log.write(pending.step, values, group="train")
         self._display.step(pending.step, values if logged else None)
         self._check(pending, values)
+
+    def _now(self) -> float:
+        """Seconds on a clock that stands still while a step is compiled."""
+        return time.perf_counter() - self._steps.seconds
 
     def _end_before(self, pending: _Pending) -> None:
         """A step whose images could not be read, in this process or another: it changed nothing, nor did one begun after it."""

@@ -1,12 +1,12 @@
 """The manifest of a run folder: what made it, and what went on with it."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jax
@@ -47,11 +47,15 @@ def manifest(config: ExperimentConfig, train_source: Source, val_source: Source)
 
 
 def require_writable(run_dir: Path) -> None:
-    """Raise CheckpointError where a run folder cannot be made, or be written to."""
+    """Raise CheckpointError where a run folder cannot be made, or be written to; leaves nothing behind."""
     nearest = next(path for path in (run_dir.absolute(), *run_dir.absolute().parents) if path.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        what = "is a file" if not nearest.is_dir() else "cannot be written to"
-        raise CheckpointError(f"{run_dir}: no run can be written there, {nearest} {what}; give another folder by --run-dir")
+    try:
+        with TemporaryDirectory(dir=nearest):  # what permissions promise not every file system keeps
+            pass
+    except OSError as error:
+        raise CheckpointError(
+            f"{run_dir}: no run can be written there: {nearest} ({error.strerror}); give another folder by --run-dir"
+        ) from error
 
 
 def require_free(run_dir: Path) -> None:

@@ -41,8 +41,8 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig, *, new_clas
     left_out = {path for path in wanted if new_classes and path[1:3] in CLASS_LAYERS}
     if problems := misfits({name: array.shape for name, array in found.items()}, names, {wanted[path][0].name for path in left_out}):
         raise WeightsError(
-            f"these weights are not those of a {system} model with this config (check the preset, backbone.depth and num_classes):\n  "
-            + "\n  ".join(problems)
+            f"these weights are not all those of {system}'s model of this config (num_classes, depths, widths); give a whole file, or the "
+            "config that it is of:\n  " + "\n  ".join(problems)
         )
     if broken := [name for name, array in found.items() if not np.isfinite(array.astype(np.float32)).all()]:
         raise WeightsError(f"not all numbers are finite in {first_few(broken)}; give weights of a training that did not diverge")

@@ -229,7 +229,7 @@ def test_constants_of_the_input_that_cannot_be_are_an_error_that_names_the_file(
 def test_arrays_that_do_not_fit_a_changed_config_are_all_listed(tmp_path, capsys):
     weights(tmp_path / "theirs.pth", "torchvision", 2)
     err = fails(capsys, tmp_path / "theirs.pth", "--to", tmp_path / "ours", "--model.box-head.fc-width", "50")
-    assert f"{tmp_path / 'theirs.pth'}: these weights are not those of a torchvision model with this config" in err
+    assert f"{tmp_path / 'theirs.pth'}: these weights are not all those of torchvision's model of this config" in err
     assert "roi_heads.box_head.fc7.weight is (48, 48); the model has (50, 50)" in err
 
 

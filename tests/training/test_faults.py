@@ -36,15 +36,19 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_done(run
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError) as error:
         run_training(tiny.experiment(model=MODEL), tmp_path / "file" / "run")
-    for word in (str(tmp_path / "file" / "run"), "is a file", "another folder by --run-dir"):
+    for word in (str(tmp_path / "file" / "run"), "Not a directory", "another folder by --run-dir"):
         assert word in str(error.value)
 
 
-def test_a_read_only_folder_is_an_error_before_anything_is_done(run_training, monkeypatch, tmp_path):
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root, as in containers, may write everywhere
-    with pytest.raises(CheckpointError, match="cannot be written to; give another folder by --run-dir"):
-        run_training(tiny.experiment(model=MODEL), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_a_folder_that_not_even_root_may_make_is_an_error_before_anything_is_done(run_training):
+    with pytest.raises(CheckpointError, match=r"/proc/none/run: no run can be written there, .*; give another folder by --run-dir"):
+        run_training(tiny.experiment(model=MODEL), Path("/proc/none/run"))
+
+
+def test_what_is_tried_at_the_start_leaves_nothing_behind(run_training, tmp_path):
+    with pytest.raises(CheckpointError, match="no run to resume"):
+        run_training(tiny.experiment(model=MODEL), tmp_path / "run", resume=True)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

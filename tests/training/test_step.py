@@ -93,6 +93,7 @@ def test_one_program_a_canvas():
         state, metrics = steps(state, to_devices(batch_of(canvas), model.mesh))
         assert np.isfinite(metrics["loss"])
     assert compiled == list(steps.programs) == [(64, 64), (64, 96)]
+    assert steps.seconds > 0
     assert state.step == 5
 
 
