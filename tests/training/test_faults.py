@@ -41,7 +41,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_anything_is_done(run
 
 
 def test_a_folder_that_not_even_root_may_make_is_an_error_before_anything_is_done(run_training):
-    with pytest.raises(CheckpointError, match=r"/proc/none/run: no run can be written there, .*; give another folder by --run-dir"):
+    with pytest.raises(CheckpointError, match=r"/proc/none/run: no run can be written there: /proc .*; give another folder by --run-dir"):
         run_training(tiny.experiment(model=MODEL), Path("/proc/none/run"))
 
 
