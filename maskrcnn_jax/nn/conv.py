@@ -9,12 +9,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from maskrcnn_jax.nn.product import dense, product
+from maskrcnn_jax.nn.winograd import convolve_3x3, kernel_gradient_3x3
+
 Input = Float[Array, "n h w c"]
 Kernel = Float[Array, "k k _c d"]  # _c: inputs of one group
 Output = Float[Array, "n _h _w d"]
 Layer = Callable[[Input], Output]
 
-PRODUCTS_FROM = 256  # channels, in and out; with fewer the gain is small and takes longer to compile
+# Channels, in and out, and cells from which a form is taken on CPUs; with fewer the gain is small, or none, and it takes longer to compile.
+TILES_FROM, GRADIENT_TILES_FROM, PRODUCTS_FROM = 128, 32, 128
+TILED_CELLS = 8192
 
 
 def conv(
@@ -37,8 +42,8 @@ def conv(
     if kernel == 1:
         if groups > 1:
             raise ValueError(f"{name}: a 1x1 convolution has no groups; got {groups}")
-        dense = nn.Dense(channels, use_bias=use_bias, kernel_init=init, name=name)
-        return lambda x: dense(x if stride == 1 else lax.optimization_barrier(x[:, ::stride, ::stride]))
+        layer = dense(channels, use_bias=use_bias, init=init, name=name)
+        return lambda x: layer(x if stride == 1 else lax.optimization_barrier(x[:, ::stride, ::stride]))
     return nn.Conv(
         channels,
         (kernel, kernel),
@@ -54,22 +59,38 @@ def conv(
 def convolve(x: Input, kernel: Kernel, stride: int, groups: int) -> Output:
     """Convolution with an odd kernel and padding (k - 1) / 2, each group of outputs from its own group of inputs.
 
-    Its gradient for the kernel is, on CPUs and where channels are many, a few matrix products: what XLA makes of it there, a
-    convolution whose window is as large as the image, takes two to four times as long.
+    On CPUs it and its gradients take the form that is fastest there. XLA's own of the kernel's gradient, a convolution whose window
+    is as large as the image, takes two to ten times as long as any here.
     """
-    return _convolve(x, kernel, stride, groups)
+    return _on_cpus(convolve_3x3 if _has_tiles(x, kernel, stride, groups, TILES_FROM) else None, _xla(stride, groups), x, kernel)
 
 
-def _convolve(x: Input, kernel: Kernel, stride: int, groups: int) -> Output:
-    pad = (kernel.shape[0] - 1) // 2
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        ((pad, pad), (pad, pad)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )
+def _xla(stride: int, groups: int) -> Callable[[Input, Kernel], Output]:
+    """XLA's own convolution."""
+
+    def convolution(x: Input, kernel: Kernel) -> Output:
+        pad = (kernel.shape[0] - 1) // 2
+        return lax.conv_general_dilated(
+            x,
+            kernel,
+            (stride, stride),
+            ((pad, pad), (pad, pad)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )
+
+    return convolution
+
+
+def _on_cpus(form: Callable[..., Array] | None, default: Callable[..., Array], *arrays: Array) -> Array:
+    """`form`, if there is one, where the program is compiled for a CPU; elsewhere `default`."""
+    return default(*arrays) if form is None else lax.platform_dependent(*arrays, cpu=form, default=default)
+
+
+def _has_tiles(x: Input, kernel: Kernel, stride: int, groups: int, channels: int) -> bool:
+    """Whether tiles can serve this convolution, and it has so many channels in and out, and many cells."""
+    fits = kernel.shape[0] == 3 and stride == 1 and groups == 1
+    return fits and min(kernel.shape[2:]) >= channels and x.size // x.shape[-1] >= TILED_CELLS
 
 
 def _forward(x: Input, kernel: Kernel, stride: int, groups: int) -> tuple[Output, tuple[Input, Kernel]]:
@@ -78,16 +99,26 @@ def _forward(x: Input, kernel: Kernel, stride: int, groups: int) -> tuple[Output
 
 def _backward(stride: int, groups: int, residuals: tuple[Input, Kernel], gradient: Output) -> tuple[Input, Kernel]:
     x, kernel = residuals
-    (x_gradient,) = jax.vjp(lambda x: _convolve(x, kernel, stride, groups), x)[1](gradient)
+    convolution = _xla(stride, groups)
 
-    def by_convolution(x: Input, gradient: Output) -> Kernel:
-        return jax.vjp(lambda kernel: _convolve(x, kernel, stride, groups), kernel)[1](gradient)[0]
+    def x_gradient(gradient: Output) -> Input:
+        return jax.vjp(lambda x: convolution(x, kernel), x)[1](gradient)[0]
 
-    def by_products(x: Input, gradient: Output) -> Kernel:
+    def x_gradient_by_tiles(gradient: Output) -> Input:
+        return convolve_3x3(gradient, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
+
+    def kernel_gradient(x: Input, gradient: Output) -> Kernel:
+        return jax.vjp(lambda kernel: convolution(x, kernel), kernel)[1](gradient)[0]
+
+    def kernel_gradient_by_products(x: Input, gradient: Output) -> Kernel:
         return _kernel_gradient(x, gradient, kernel.shape[0], stride)
 
-    wide = groups == 1 and min(kernel.shape[2:]) >= PRODUCTS_FROM
-    return x_gradient, lax.platform_dependent(x, gradient, cpu=by_products if wide else by_convolution, default=by_convolution)
+    by_tiles = x_gradient_by_tiles if _has_tiles(x, kernel, stride, groups, TILES_FROM) else None
+    wide = groups == 1 and (min(kernel.shape[2:]) >= PRODUCTS_FROM or kernel.shape[0] > 3)
+    of_kernel = kernel_gradient_by_products if wide else None
+    if _has_tiles(x, kernel, stride, groups, GRADIENT_TILES_FROM):
+        of_kernel = kernel_gradient_3x3
+    return _on_cpus(by_tiles, x_gradient, gradient), _on_cpus(of_kernel, kernel_gradient, x, gradient)
 
 
 convolve.defvjp(_forward, _backward)
@@ -123,7 +154,8 @@ class UpsamplingConv(nn.Module):
             "kernel", lambda key, shape: self.kernel_init(key, (c, 4 * self.channels)).reshape(shape), (c, 2, 2, self.channels)
         )
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        return jnp.tensordot(x, kernel, 1) + bias.reshape(1, 1, 1, 1, 1, -1)
+        cells = product(x, kernel.reshape(c, -1)).reshape(*x.shape[:-1], 2, 2, self.channels)
+        return cells + bias.reshape(1, 1, 1, 1, 1, -1)
 
 
 def interleave(cells: Float[Array, "n h w 2 2 d"]) -> Float[Array, "n 2*h 2*w d"]:

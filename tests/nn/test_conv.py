@@ -67,12 +67,20 @@ def pulled_back(x, kernel, stride, gradient):
     return jax.vjp(lambda x, kernel: convolve(x, kernel, stride, 1), x, kernel)[1](gradient)
 
 
-@pytest.mark.parametrize("products_from", [4, 5])
+@pytest.fixture(params=["tiles", "products", "convolutions"])
+def form(request, monkeypatch):
+    """What a CPU computes 3x3 convolutions of 4 channels and their gradients by."""
+    monkeypatch.setattr(conv_module, "TILED_CELLS", 1 if request.param == "tiles" else 1e9)
+    for name in ("TILES_FROM", "GRADIENT_TILES_FROM"):
+        monkeypatch.setattr(conv_module, name, 1)
+    monkeypatch.setattr(conv_module, "PRODUCTS_FROM", 1 if request.param == "products" else 5)
+    return request.param
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [3, 7])
 @pytest.mark.parametrize("sides", [(9, 8), (4, 10), (1, 2)])
-def test_gradients_equal_loops(rng, monkeypatch, size, stride, sides, products_from):
-    monkeypatch.setattr(conv_module, "PRODUCTS_FROM", products_from)
+def test_gradients_equal_loops(rng, form, size, stride, sides):
     x, kernel = rng.standard_normal((2, *sides, 4)), rng.standard_normal((size, size, 4, 5))
     gradient = rng.standard_normal((2, *(-(-side // stride) for side in sides), 5))
     found = pulled_back(*(jnp.asarray(array, jnp.float32) for array in (x, kernel)), stride, jnp.asarray(gradient, jnp.float32))
@@ -80,22 +88,35 @@ def test_gradients_equal_loops(rng, monkeypatch, size, stride, sides, products_f
         np.testing.assert_allclose(one, expected, atol=1e-4)  # float32 sums of up to 245 products of magnitude 1
 
 
-def test_the_kernel_s_gradient_of_ones_counts_the_cells_that_each_tap_reads(monkeypatch):
-    monkeypatch.setattr(conv_module, "PRODUCTS_FROM", 1)
+def test_the_kernel_s_gradient_of_ones_counts_the_cells_that_each_tap_reads(form):
     ones = jnp.ones((1, 3, 3, 1))
     _, found = pulled_back(ones, jnp.zeros((3, 3, 1, 1)), 1, ones)
     np.testing.assert_array_equal(found[:, :, 0, 0], [[4, 6, 4], [6, 9, 6], [4, 6, 4]])
 
 
 @pytest.mark.parametrize(
-    ("platform", "channels", "convolutions", "products"), [("cpu", 256, 1, 3), ("cpu", 255, 2, 0), ("cuda", 256, 2, 0), ("tpu", 256, 2, 0)]
+    ("platform", "sides", "channels", "convolutions", "products"),
+    [
+        ("cpu", (96, 96), 128, 0, 3 * 16),  # values and both gradients
+        ("cpu", (96, 96), 32, 2, 16),  # the kernel's gradient alone
+        ("cpu", (90, 90), 128, 2, 3),  # fewer than 8,192 cells
+        ("cpu", (96, 96), 31, 3, 0),
+        ("cuda", (96, 96), 128, 3, 0),
+        ("tpu", (96, 96), 128, 3, 0),
+    ],
 )
-def test_only_cpus_take_the_kernel_s_gradient_by_products(platform, channels, convolutions, products):
-    x, kernel, gradient = jnp.zeros((2, 8, 8, channels)), jnp.zeros((3, 3, channels, 300)), jnp.zeros((2, 8, 8, 300))
-    lowered = jax.jit(lambda x, kernel, gradient: pulled_back(x, kernel, 1, gradient)).trace(x, kernel, gradient)
-    text = lowered.lower(lowering_platforms=(platform,)).as_text()
+def test_only_cpus_take_other_forms_and_where_they_gain(platform, sides, channels, convolutions, products):
+    x, kernel, gradient = jnp.zeros((1, *sides, channels)), jnp.zeros((3, 3, channels, 130)), jnp.zeros((1, *sides, 130))
+    both = jax.jit(lambda x, kernel, gradient: (convolve(x, kernel, 1, 1), pulled_back(x, kernel, 1, gradient)))
+    text = both.trace(x, kernel, gradient).lower(lowering_platforms=(platform,)).as_text()
     assert text.count("stablehlo.convolution") == convolutions
     assert text.count("stablehlo.dot_general") == products
+
+
+def test_a_stem_takes_its_kernel_s_gradient_by_products_on_cpus():
+    x, kernel, gradient = jnp.zeros((1, 8, 8, 3)), jnp.zeros((7, 7, 3, 64)), jnp.zeros((1, 4, 4, 64))
+    lowered = jax.jit(lambda *arrays: pulled_back(*arrays[:2], 2, arrays[2])).trace(x, kernel, gradient).lower(lowering_platforms=("cpu",))
+    assert lowered.as_text().count("stablehlo.dot_general") == 7
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
