@@ -14,6 +14,7 @@ import jax
 import tyro
 
 from maskrcnn_jax import load_experiment, train
+from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 
 LAST = 20  # steps that the mean losses are over
 TARGET = 0.446 - 0.02  # mask AP: torchvision's with the same recipe and one seed, and what ours may fall short of it
@@ -50,6 +51,7 @@ def run(command: Command, seed: int) -> dict[str, float]:
 
 def main() -> None:
     """Run every seed, then print the table."""
+    use_compilation_cache()
     command = tyro.cli(Command)
     rows = {seed: run(command, seed) for seed in command.seeds}
     print(f"\n{platform.processor() or platform.machine()}, {jax.devices()}, jax {jax.__version__}\n")

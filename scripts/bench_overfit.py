@@ -14,6 +14,7 @@ from typing import Any
 import tyro
 
 from maskrcnn_jax import train
+from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import (
     AnchorConfig,
@@ -92,6 +93,7 @@ def experiment(annotations: Path, images: Path, weights: str) -> ExperimentConfi
 
 def main() -> None:
     """Choose the images, train, and hold the result against the target."""
+    use_compilation_cache()
     command = tyro.cli(Command)
     start = time.perf_counter()
     dataset = two_images(json.loads((command.data / "instances_val.json").read_text()))

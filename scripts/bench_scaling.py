@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maskrcnn_jax import ShapesSource, load_experiment, models
+from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.inputs import train_batches
@@ -106,6 +107,7 @@ def arithmetic(size: int) -> Table:
 if __name__ == "__main__":
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", max(DEVICES))
+    use_compilation_cache()
     console = Console(width=160)
     console.print(arithmetic(gradient_bytes()))
     console.print(simulated())

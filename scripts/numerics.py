@@ -6,6 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.reports import Difference, compare_golden
 from maskrcnn_jax.reports.golden import IMAGES
 from tests.golden.reference import PRESETS, Reference
@@ -13,6 +14,7 @@ from tests.golden.reference import PRESETS, Reference
 
 def main() -> None:
     """Print the table in Markdown, a column a network."""
+    use_compilation_cache()
     columns = {name: _worst(name) for name in PRESETS}
     stages = list(dict.fromkeys(stage for column in columns.values() for stage in column))
     print(f"| stage | {' | '.join(columns)} |")

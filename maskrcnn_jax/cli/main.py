@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import maskrcnn_jax
 from maskrcnn_jax.cli import compare, convert, evaluate, predict, replay, train
+from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn COMMAND ...
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(command: str, arguments: list[str]) -> None:
+    use_compilation_cache()
     try:
         COMMANDS[command](arguments)
     except KeyboardInterrupt:

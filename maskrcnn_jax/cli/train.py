@@ -11,7 +11,7 @@ from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import describe_experiment, load_experiment
 from maskrcnn_jax.errors import UserError
 
-USAGE = """usage: maskrcnn train CONFIG [--run-dir DIR] [--resume] [--dry-run] [--FIELD VALUE ...]
+USAGE = """usage: maskrcnn train CONFIG [--run-dir DIR] [--resume] [--dry-run] [--profile] [--FIELD VALUE ...]
 
 CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or the path of a Python file.
 `maskrcnn train CONFIG --help` says what data it needs and lists every field. Used most:
@@ -19,6 +19,7 @@ CONFIG is the name of a packed config (shapes, nuclei, coco_r50_fpn_1x, ...) or 
   --run-dir DIR                      where everything is written; by default runs/ and the config's name
   --resume                           go on from the latest checkpoint in the run folder
   --dry-run                          print parameters, memory and time; write nothing
+  --profile                          trace a few steps, print where their time goes
   --coordinator HOST:PORT --processes N --process-id I
                                      join other processes (SLURM and Open MPI are recognised without)
   --distributed                      join those that JAX finds: TPU pods
@@ -38,6 +39,8 @@ class TrainCommand(ManyProcesses):
     """Go on from the latest checkpoint in the run folder."""
     dry_run: bool = False
     """Print parameters, compile, print memory and time; write nothing."""
+    profile: bool = False
+    """Write a trace of a few steps, for TensorBoard and Perfetto, to the run folder's profile/, and print where their time goes."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -47,6 +50,8 @@ def main(arguments: Sequence[str]) -> None:
     command = training.in_all(lambda: _parsed(name, rest))
     if command.dry_run and command.resume:
         raise UserError("--dry-run begins no run and resumes none; leave out --resume to see what the whole run takes")
+    if command.dry_run and command.profile:
+        raise UserError("--dry-run writes nothing; leave out one of --dry-run and --profile")
     if command.dry_run:
         training.dry_run(experiment_of(command))
     else:
@@ -59,7 +64,7 @@ def _parsed(name: str, arguments: Sequence[str]) -> TrainCommand:
 
 def _train(command: TrainCommand, run_dir: Path) -> None:
     try:
-        result = training.train(experiment_of(command), run_dir, resume=command.resume)
+        result = training.train(experiment_of(command), run_dir, resume=command.resume, profile=command.profile)
     except training.Interrupted as reason:
         print(f"maskrcnn train: {reason}", file=sys.stderr)
         raise SystemExit(training.EXIT_STATUS) from None

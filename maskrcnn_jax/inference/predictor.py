@@ -2,14 +2,16 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
+from jax.stages import Compiled
 from jaxtyping import Array, Bool, Float
 from pycocotools import mask as mask_utils
 
@@ -24,12 +26,17 @@ logger = logging.getLogger(__name__)
 CALLS_AT_ONCE = 8  # who has many images gives those of so many calls together: of various shapes, they fill their canvases' batches
 PASTED_AT_ONCE = 16  # masks in one call: bounds memory at so many images of the result's size
 PASTE_MULTIPLE = 128  # images are pasted into sides rounded up to this, so that few sizes are compiled
+MANY_CANVASES = 8  # of canvas `multiple`, whose number nothing bounds: each further one is compiled with a warning
+
+# `Model.predict` -> batch's shape -> its program, for all Predictors of a model: training makes one an evaluation.
+_programs: WeakKeyDictionary[Any, dict[tuple[int, ...], Compiled]] = WeakKeyDictionary()
 
 
 class Predictor:
     """Images of any size in, results in their own pixels out.
 
-    model, variables, categories: what it was made of. One program is compiled a canvas, and one a (rounded) image size.
+    model, variables, categories: what it was made of. One program is compiled a canvas, from the resized images to detections with
+    masks, and one that pastes masks a (rounded) image size; each is logged. `warmup` compiles them ahead.
     """
 
     def __init__(self, model: Model, variables: Variables, categories: Sequence[Category], *, batch_size: int = 1) -> None:
@@ -56,7 +63,7 @@ class Predictor:
         self.model, self.categories, self.batch_size = model, tuple(categories), batch_size
         self._rows = NamedSharding(model.mesh, PartitionSpec(DATA_AXIS))
         self.variables = jax.device_put(variables, NamedSharding(model.mesh, PartitionSpec()))
-        self._predict = jax.jit(model.predict)
+        self._programs = _programs.setdefault(model.predict, {})
 
     def __call__(self, images: Sequence[Any] | np.ndarray) -> list[Result]:
         """Results of `images`, each uint8[height, width, 3], RGB of any size, in the same order.
@@ -86,6 +93,27 @@ class Predictor:
             )
         return [results[i] for i in range(len(images))]
 
+    def warmup(self, sizes: Iterable[Size] = ()) -> None:
+        """Compile ahead, so that calls do not.
+
+        Args:
+          sizes: (height, width) of images to come, for which everything is compiled. Without any, the model is for every canvas of
+            the config; the first image of a size still compiles how its masks are pasted.
+
+        Raises:
+          ValueError: no sizes, and the config's canvases depend on them (`model.input.canvas` multiple).
+          DataError: a size fits no canvas.
+        """
+        config, sizes = self.model.config.input, list(sizes)
+        if not sizes and config.canvas == "multiple":
+            raise ValueError("model.input.canvas is multiple, so that canvases depend on the images; give the sizes of those to come")
+        for canvas in () if sizes else config.canvases:
+            self._program(canvas)
+        for size in sizes:
+            resized = resized_size(size, config.min_side, config.max_side, config.resize)
+            side = self._program(canvas_for(resized, config, f"an image of {size[0]} x {size[1]}")).out_info.masks.shape[-1]
+            encode_masks(np.zeros((1, side, side), np.float32), np.zeros((1, 4), np.float32), size, self.model.config.paste)
+
     def place(self, image: Any, name: str) -> tuple[Size, Size]:
         """The size that an image is resized to and the canvas it is put on, (height, width) each.
 
@@ -104,7 +132,25 @@ class Predictor:
         for row, (image, size) in enumerate(zip(resized, sizes, strict=True)):
             batch[row, : size[0], : size[1]] = image
             true_sizes[row] = size
-        return jax.device_get(self._predict(self.variables, *jax.device_put((batch, true_sizes), self._rows)))
+        return jax.device_get(self._program(canvas)(self.variables, *jax.device_put((batch, true_sizes), self._rows)))
+
+    def _program(self, canvas: Size) -> Compiled:
+        """From a batch on `canvas` to detections with masks."""
+        config, shape = self.model.config.input, (self.batch_size, *canvas, 3)
+        if shape not in self._programs:
+            expected = len(config.canvases) if config.canvas == "fixed" else MANY_CANVASES
+            canvases = {known[1:3] for known in self._programs} | {canvas}
+            if len(canvases) > expected:
+                logger.warning(
+                    "compiling the model for images of shape %s, canvas %d of this model; with model.input.canvas fixed there are few",
+                    *(shape, len(canvases)),
+                )
+            else:
+                logger.info("compiling the model for images of shape %s", shape)
+            images = jax.ShapeDtypeStruct(shape, np.float32 if config.resize == "float" else np.uint8, sharding=self._rows)
+            sizes = jax.ShapeDtypeStruct((self.batch_size, 2), np.int32, sharding=self._rows)
+            self._programs[shape] = jax.jit(self.model.predict).lower(self.variables, images, sizes).compile()
+        return self._programs[shape]
 
     def _result(self, detections: Detections, size: Size, resized: Size) -> Result:
         """One image's detections in its own pixels, which are `size`; the canvas shows it at `resized`."""
@@ -147,4 +193,5 @@ def encode_masks(
 
 @partial(jax.jit, static_argnames=("height", "width", "kind", "threshold"))
 def _paste(masks: Array, frames: Array, *, height: int, width: int, kind: Any, threshold: float) -> Bool[Array, "n {height} {width}"]:
+    logger.info("compiling how masks are pasted into %d x %d", height, width)  # a traced function runs once a program
     return ops.paste_masks(jnp.asarray(masks), jnp.asarray(frames), height=height, width=width, kind=kind) >= threshold

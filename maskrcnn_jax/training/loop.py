@@ -30,6 +30,7 @@ from maskrcnn_jax.training.pictures import picture_grid
 from maskrcnn_jax.training.placement import local_mesh, on_this_process, to_devices
 from maskrcnn_jax.training.prepare import prepared
 from maskrcnn_jax.training.processes import ProcessError, gathered, in_all, is_main
+from maskrcnn_jax.training.profile import Profile
 from maskrcnn_jax.training.start import initial_state
 from maskrcnn_jax.training.step import StepMetrics, TrainState, averaged_variables
 from maskrcnn_jax.training.stored import load_state, save_state
@@ -55,6 +56,7 @@ def train(
     run_dir: str | Path,
     *,
     resume: bool = False,
+    profile: bool = False,
     sources: tuple[Source, Source] | None = None,
     console: Console | None = None,
 ) -> Evaluation:
@@ -67,6 +69,7 @@ def train(
       config: the experiment.
       run_dir: where everything is written; made if missing.
       resume: go on from the latest checkpoint in `run_dir`, or from the start where the run was stopped before its first.
+      profile: write a trace of a few steps to the folder profile of `run_dir`, and print where their time goes.
       sources: training and validation data, for which the run records `data.kind` own; None opens what `config.data` names.
       console: where progress is shown; None is the terminal.
 
@@ -91,7 +94,8 @@ def train(
         watchdog.waits_for("the data to be opened, in all processes")
         start, opened, about, model, stream = prepared(config, run, resume, sources)
         opens.enter_context(closing(stream))
-        display = opens.enter_context(Display(console or Console(quiet=not is_main()), config.train.steps, start))
+        console = console or Console(quiet=not is_main())
+        display = opens.enter_context(Display(console, config.train.steps, start))
         watchdog.waits_for("the state to begin with")
         state = _state_after(start, config, model, run, display)
         opens.enter_context(_full_disk_is_told(run))
@@ -100,7 +104,9 @@ def train(
         # The writer before the log: it reads, and may find damage.
         writer = opens.enter_context(closing(CheckpointWriter(run, config, tuple(opened[0].categories))))
         log = opens.enter_context(closing(in_all(lambda: MetricsLog(run, start, writes=is_main()))))
-        held = _Open(stop, watchdog, stream, display, writer, log)
+        profiles = profile and is_main()
+        measured = opens.enter_context(closing(Profile(run / "profile", watchdog, console))) if profiles else None
+        held = _Open(stop, watchdog, stream, display, writer, log, measured)
         return _Loop(config, model, run, start, opened, held).run(state)
 
 
@@ -135,6 +141,7 @@ class _Open(NamedTuple):
     display: Display
     writer: CheckpointWriter
     log: MetricsLog
+    profile: Profile | None
 
 
 class _Loop:
@@ -143,9 +150,9 @@ class _Loop:
     def __init__(self, config: ExperimentConfig, model: Model, run: Path, start: int, sources: tuple[Source, Source], held: _Open) -> None:
         self._config, self._model, self._dir = config, model, run
         self._train_source, self._val_source = sources
-        self._stop, self._watchdog, self._stream, self._display, self._writer, self._log = held
+        self._stop, self._watchdog, self._stream, self._display, self._writer, self._log, self._profile = held
         self._local = model if jax.process_count() == 1 else models.build(config.model, local_mesh(config.train))
-        self._steps = CompiledSteps(model, config, lambda canvas: held.display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}"))
+        self._steps = CompiledSteps(model, config, self._compiling)
         self._clock = self._now()
         self._pending: _Pending | None = None
         self._state: TrainState | None = None  # after the last step; what an error leaves to save
@@ -159,8 +166,10 @@ class _Loop:
         self._state = state
         result = self._made_up_for()
         while self._done < self._config.train.steps and not self._out_of_patience():
+            if self._profile is not None:
+                self._profile.before_step()
             batch = self._next_batch()
-            self._watchdog.waits_for(f"step {self._done + 1} to be compiled or begun")
+            self._watchdog.waits_for(f"step {self._done + 1} to begin", "step")
             self._state, metrics = self._steps(self._state, to_devices(batch, self._model.mesh))
             self._done += 1
             self._display.training()
@@ -171,6 +180,10 @@ class _Loop:
             result = self._evaluate()
         self._write_pictures()
         return result
+
+    def _compiling(self, canvas: tuple[int, int]) -> None:
+        self._display.doing(f"compiling the step for {canvas[0]} x {canvas[1]}")
+        self._watchdog.waits_for(f"the step for {canvas[0]} x {canvas[1]} to be compiled", "compile")
 
     def _made_up_for(self) -> Evaluation | None:
         """The evaluation that was due after the last step but failed, before the run was resumed."""
@@ -187,7 +200,7 @@ class _Loop:
         return step == self._config.train.steps or (every is not None and step % every == 0)
 
     def _next_batch(self) -> Batch:
-        self._watchdog.waits_for(f"the images of step {self._done + 1} (of {max(self._config.data.workers, 1)} readers)")
+        self._watchdog.waits_for(f"the images of step {self._done + 1} (of {max(self._config.data.workers, 1)} readers)", "input")
         try:
             batch = next(self._stream)
         except Exception:  # a worker process has died, say: the training until here is not lost for it
@@ -223,8 +236,9 @@ class _Loop:
         if self._pending is None:
             return
         pending, self._pending = self._pending, None
-        self._watchdog.waits_for(f"the devices to end step {pending.step}")
+        self._watchdog.waits_for(f"the devices to end step {pending.step}", "step")
         values = {name: float(value) for name, value in jax.device_get(pending.metrics).items()}
+        self._watchdog.waits_for(f"the metrics of step {pending.step} to be written")
         if values.pop("void"):
             self._end_before(pending)
         before, self._clock = self._clock, self._now()

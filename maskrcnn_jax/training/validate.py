@@ -1,5 +1,6 @@
 """Measuring a model on a source."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +21,8 @@ from maskrcnn_jax.structs import Batch, Ratio, Result
 from maskrcnn_jax.training.inputs import categories_in, check_measurable
 from maskrcnn_jax.training.placement import to_devices
 from maskrcnn_jax.training.processes import gathered, in_all, share
+
+logger = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
@@ -128,6 +131,7 @@ def validation_losses(predictor: Predictor, source: Source, config: ExperimentCo
 
 @partial(jax.jit, static_argnums=0)
 def _losses(model: Model, variables: Variables, batch: Batch, key: jax.Array) -> Losses:
+    logger.info("compiling the losses for images of shape %s", batch.image.shape)  # a traced function runs once a program
     return model.losses(variables, batch, key)[0]
 
 

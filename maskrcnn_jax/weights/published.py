@@ -69,8 +69,7 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
       progress: called with bytes downloaded and their number, None where the server does not tell.
 
     Returns:
-      The path itself, or a file in the cache: the folder that the environment variable MASKRCNN_CACHE names, or
-      ~/.cache/maskrcnn_jax. A file enters it whole, and verified where there is a digest.
+      The path itself, or a file in `cache_folder()`. A file enters it whole, and verified where there is a digest.
 
     Raises:
       WeightsError: neither; the server does not have it; it breaks off; or the file has another digest.
@@ -83,9 +82,8 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
             f"{source}: no such file or folder; give a run folder, a file of weights, a URL, or one of {', '.join(PUBLISHED)}"
         )
     url, digest = address
-    folder = Path(os.environ.get("MASKRCNN_CACHE") or Path.home() / ".cache" / "maskrcnn_jax")
     name = url.partition("?")[0].rpartition("/")[2][-LONGEST:] or "weights"
-    file = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
+    file = cache_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}"
     if digest and not DIGEST.fullmatch(digest):
         raise WeightsError(f"{source}: {digest} is no digest; behind the # stands sha256: and its first hexadecimal digits, or all")
     if not file.is_file():
@@ -93,6 +91,16 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
     elif not has_digest(file, digest):
         raise WeightsError(f"{file}: is not what {url} should hold, {digest}; delete it, and it is downloaded anew")
     return file
+
+
+def cache_folder() -> Path:
+    """What the environment variable MASKRCNN_CACHE names, or maskrcnn_jax in XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+      RuntimeError: none is named, and the user has no home.
+    """
+    named = os.environ.get("MASKRCNN_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maskrcnn_jax"
 
 
 def read_source(source: str, progress: Progress = lambda done, total: None) -> tuple[Path, Arrays]:

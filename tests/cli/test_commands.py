@@ -48,6 +48,13 @@ def test_a_dry_run_that_resumes_is_refused(tiny_config, tmp_path, capsys):
     assert "maskrcnn train: --dry-run begins no run and resumes none; leave out --resume" in capsys.readouterr().err
 
 
+def test_a_dry_run_that_profiles_is_refused(tiny_config, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(tiny_config), "--run-dir", str(tmp_path / "run"), "--dry-run", "--profile"])
+    assert end.value.code == 1
+    assert "maskrcnn train: --dry-run writes nothing; leave out one of --dry-run and --profile" in capsys.readouterr().err
+
+
 def test_eval_of_a_checkpoint(trained, tmp_path, capsys):
     main(["eval", str(trained), "--out", str(tmp_path / "measured"), "--data.val-size", "4"])
     out = capsys.readouterr().out

@@ -114,6 +114,90 @@ def test_one_program_a_canvas():
     assert sorted(traced) == [(2, 64, 64, 3), (2, 64, 96, 3), (2, 96, 64, 3)]
 
 
+@pytest.fixture
+def compiled(caplog):
+    """What was compiled since the last call: level and message of each."""
+    caplog.set_level(logging.INFO, "maskrcnn_jax")
+
+    def told():
+        found = [(record.levelname, record.getMessage()) for record in caplog.records if "compiling" in record.getMessage()]
+        caplog.clear()
+        return found
+
+    return told
+
+
+@pytest.fixture
+def backend_compiles():
+    """Grows with every program that XLA compiles, or that JAX takes from its cache."""
+    seen = []
+
+    def listen(event, seconds, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            seen.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield seen
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_after_a_warmup_calls_compile_nothing_but_how_masks_are_pasted(compiled, backend_compiles):
+    predictor = predictor_of(tiny.stand_in(CONFIG), 2)
+    compiled()
+    backend_compiles.clear()
+    predictor.warmup()
+    canvases = ("(2, 64, 64, 3)", "(2, 64, 96, 3)", "(2, 96, 64, 3)")
+    assert compiled() == [("INFO", f"compiling the model for images of shape {canvas}") for canvas in canvases]
+    assert len(backend_compiles) == 3  # from resized images to detections with masks: one program a canvas
+    predictor([with_square(*size, 10, 8, 26, 24) for size in SIZES])
+    assert all("how masks are pasted" in message for _, message in compiled())
+    predictor.warmup()
+    assert compiled() == []
+
+
+def test_after_a_warmup_for_sizes_calls_compile_nothing(compiled, backend_compiles):
+    predictor = predictor_of(tiny.stand_in(replace(CONFIG, input=replace(INPUT, canvas="multiple"))))
+    predictor.warmup([(300, 270), (310, 270)])
+    assert [message for _, message in compiled()][:1] == ["compiling the model for images of shape (1, 96, 64, 3)"]
+    backend_compiles.clear()
+    assert len(predictor([with_square(310, 270, 10, 8, 100, 100)])[0].masks) == 1
+    assert compiled() == []
+    assert backend_compiles == []
+
+
+def test_a_warmup_that_cannot_know_the_canvases_is_an_error():
+    predictor = predictor_of(tiny.stand_in(replace(CONFIG, input=replace(INPUT, canvas="multiple"))))
+    with pytest.raises(ValueError, match="give the sizes of those to come"):
+        predictor.warmup()
+    with pytest.raises(DataError, match=r"^an image of 10 x 900: resized to 1 x 96 \(height x width\) it fits none of"):
+        predictor_of(tiny.stand_in(replace(CONFIG, input=replace(INPUT, canvases=((64, 64),))))).warmup([(10, 900)])
+
+
+def test_many_canvases_are_a_warning_with_the_shape_that_caused_it(compiled):
+    config = replace(CONFIG, input=InputConfig(min_side=32, max_side=640, canvas="multiple"))
+    predictor = predictor_of(tiny.stand_in(config))
+    predictor.warmup([(32, 32 * i) for i in range(1, 9)])
+    assert {level for level, _ in compiled()} == {"INFO"}
+    predictor.warmup([(32, 32 * 9)])
+    assert [line for line in compiled() if line[0] == "WARNING"] == [
+        (
+            "WARNING",
+            "compiling the model for images of shape (1, 32, 288, 3), canvas 9 of this model; with model.input.canvas fixed there are few",
+        )
+    ]
+
+
+def test_predictors_of_one_model_share_its_programs(compiled):
+    """Training makes one an evaluation."""
+    model = tiny.stand_in(CONFIG)
+    predictor_of(model).warmup()
+    assert len(compiled()) == 3
+    predictor_of(model).warmup()
+    assert compiled() == []
+    predictor_of(model, 2).warmup()
+    assert {level for level, _ in compiled()} == {"INFO"}
+
+
 def test_an_image_that_fits_no_canvas_is_an_error():
     config = replace(CONFIG, input=replace(INPUT, canvases=((64, 64),)))
     with pytest.raises(DataError) as error:

@@ -26,3 +26,13 @@ def test_a_run_that_moves_is_left_alone(caplog):
             watchdog.waits_for(f"step {step}")
             time.sleep(0.05)
     assert not caplog.records
+
+
+def test_what_was_waited_for_is_summed_up_by_kind(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    watchdog = Watchdog(300)
+    for start, kind in ((1, "input"), (3, "step"), (7, "input"), (8, "compile"), (18, "step"), (18.5, "host")):
+        now[0] = start
+        watchdog.waits_for("it", kind)
+    assert watchdog.seconds == {"input": 3, "compile": 10, "step": 4.5, "host": 1}
