@@ -7,7 +7,7 @@ from maskrcnn_jax.ops.input import normalise
 from maskrcnn_jax.ops.iou import pairwise_intersection, pairwise_ioa, pairwise_iou
 from maskrcnn_jax.ops.losses import binary_cross_entropy, cross_entropy, masked_ratio, ratio_value, smooth_l1
 from maskrcnn_jax.ops.masks import mask_targets, mask_targets_adaptive, paste_masks
-from maskrcnn_jax.ops.matching import Matches, match
+from maskrcnn_jax.ops.matching import Matches, covered, match
 from maskrcnn_jax.ops.nms import first_true, nms, suppress
 from maskrcnn_jax.ops.roi_align import roi_align, roi_levels
 from maskrcnn_jax.ops.roi_align_adaptive import roi_align_adaptive
@@ -20,6 +20,7 @@ __all__ = [
     "binary_cross_entropy",
     "box_area",
     "clip_boxes",
+    "covered",
     "cross_entropy",
     "decode_boxes",
     "encode_boxes",

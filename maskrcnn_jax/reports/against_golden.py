@@ -83,7 +83,8 @@ def training_step(golden: Golden, group: str, variables: Variables) -> TrainingS
         assign = config.assign
         matches = [
             ops.match(
-                ops.pairwise_iou(anchors, boxes),
+                anchors,
+                boxes,
                 valid,
                 foreground_iou=assign.rpn_foreground_iou,
                 background_iou=assign.rpn_background_iou,

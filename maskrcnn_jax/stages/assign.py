@@ -27,9 +27,9 @@ def assign_anchors(
 
     Source: Ren et al. 2015, section 3.1.2.
     """
-    iou = ops.pairwise_iou(anchors, instances.boxes)
     matches = ops.match(
-        jnp.where(usable[:, None], iou, 0),  # or an anchor in the padding could be an object's best, and nobody its positive
+        jnp.where(usable[:, None], anchors, 0),  # or an anchor in the padding could be an object's best, and nobody its positive
+        instances.boxes,
         _objects(instances),
         foreground_iou=config.rpn_foreground_iou,
         background_iou=config.rpn_background_iou,
@@ -63,7 +63,8 @@ def assign_rois(proposals: Proposals, instances: Instances, priority: Float[Arra
         boxes, valid = jnp.concatenate([boxes, instances.boxes]), jnp.concatenate([valid, objects])
     boxes = jax.lax.stop_gradient(boxes)
     matches = ops.match(
-        ops.pairwise_iou(boxes, instances.boxes),
+        boxes,
+        instances.boxes,
         objects,
         foreground_iou=config.roi_foreground_iou,
         background_iou=config.roi_background_iou,
@@ -94,6 +95,4 @@ def _objects(instances: Instances) -> Bool[Array, "g"]:
 def _in_crowd(boxes: Float[Array, "n 4"], instances: Instances, crowd_ioa: float | None) -> Bool[Array, "n"]:
     if crowd_ioa is None:
         return jnp.zeros(boxes.shape[0], bool)
-    crowds = instances.valid & instances.crowd
-    covered = ops.pairwise_ioa(boxes, instances.boxes) >= crowd_ioa
-    return jnp.any(covered & crowds[None, :], axis=1)
+    return ops.covered(boxes, instances.boxes, instances.valid & instances.crowd, ioa=crowd_ioa)

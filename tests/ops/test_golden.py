@@ -135,8 +135,7 @@ def test_matching_and_sampling_of_anchors(training, image):
     """The goldens' random permutation is 'the first k in index order' (train) or 'the last k' (train_last)."""
     anchors = _anchors(training["train/input/shape"], training["train/anchors/count_per_level"])
     gt = jnp.asarray(training[f"train/{image}/gt_boxes_resized"])
-    iou = ops.pairwise_iou(anchors, gt)
-    matches = ops.match(iou, jnp.ones(len(gt), bool), foreground_iou=0.7, background_iou=0.3, low_quality=True)
+    matches = ops.match(anchors, gt, jnp.ones(len(gt), bool), foreground_iou=0.7, background_iou=0.3, low_quality=True)
     sample = jax.jit(ops.sample_balanced, static_argnames=("size", "max_positives"))
     ignored = ~matches.positive & ~matches.negative
     counts = [int(kind.sum()) for kind in (matches.positive, matches.negative, ignored)]
@@ -154,9 +153,7 @@ def test_matching_and_sampling_of_rois(training, order, image):
     """Proposals with the ground truth appended; torchvision lists the samples in ascending order."""
     gt = jnp.asarray(training[f"train/{image}/gt_boxes_resized"])
     rois = jnp.concatenate([jnp.asarray(training[f"train/{image}/proposals/boxes"]), gt])
-    matches = ops.match(
-        ops.pairwise_iou(rois, gt), jnp.ones(len(gt), bool), foreground_iou=0.5, background_iou=0.5, low_quality=False
-    )  # fmt: skip
+    matches = ops.match(rois, gt, jnp.ones(len(gt), bool), foreground_iou=0.5, background_iou=0.5, low_quality=False)
     index = jnp.arange(len(rois), dtype=jnp.float32)
     priority = -index if order == "train" else index
     samples = ops.sample_balanced(matches.positive, matches.negative, priority, size=128, max_positives=32)

@@ -1,12 +1,18 @@
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.ops import match
+from maskrcnn_jax.ops import covered, match, pairwise_iou
+from maskrcnn_jax.ops.matching import CHUNK
 from tests.ops.checks import assert_close, assert_transforms_agree
-from tests.oracles import selection as oracle
+from tests.oracles import selection
+from tests.oracles.boxes import ioa, iou
+
+jitted_match = jax.jit(match, static_argnames=("foreground_iou", "background_iou", "low_quality"))
+jitted_covered = jax.jit(covered, static_argnames="ioa")
 
 
 def as_lists(matches):
@@ -15,27 +21,43 @@ def as_lists(matches):
     return [(g, kinds[p, n]) for g, p, n in zip(*(x.tolist() for x in matches), strict=True)]
 
 
+def small_boxes(rng, n):
+    """Whole pixels of a small square: overlaps are exact, and many are equal."""
+    corner = rng.integers(0, 8, (n, 2))
+    return np.concatenate([corner, corner + rng.integers(1, 5, (n, 2))], axis=1).astype(np.float32)
+
+
+def table(function, rows, columns):
+    return np.asarray([[function(row, column) for column in columns] for row in rows], np.float32)
+
+
+# Few and many ground truths: fewer than a chunk, a whole number of them, more; and padding anywhere.
+COUNTS = [1, 7, CHUNK, 2 * CHUNK, 2 * CHUNK + 3]
+
+
+@pytest.mark.parametrize("g", COUNTS)
 @pytest.mark.parametrize("low_quality", [False, True])
 @pytest.mark.parametrize("thresholds", [(0.7, 0.3), (0.5, 0.5), (0.9, 0.0)])
-def test_equals_the_oracle(rng, low_quality, thresholds):
-    # Tenths: ties within rows and columns, values on the thresholds, columns whose best is below the foreground.
-    iou = (np.minimum(rng.integers(0, 11, (40, 7)), [10, 4, 8, 0, 6, 9, 2]) / 10).astype(np.float32)
-    gt_valid = np.asarray([1, 1, 0, 1, 1, 0, 1], bool)
+def test_equals_the_oracle(rng, low_quality, thresholds, g):
+    boxes, gt_boxes, gt_valid = small_boxes(rng, 60), small_boxes(rng, g), rng.random(g) < 0.7
+    gt_valid[-1] = True
     foreground, background = (float(np.float32(t)) for t in thresholds)
-    found = match(jnp.asarray(iou), jnp.asarray(gt_valid), foreground_iou=foreground, background_iou=background, low_quality=low_quality)
-    assert as_lists(found) == oracle.match(iou, gt_valid, foreground, background, low_quality)
+    found = jitted_match(boxes, gt_boxes, gt_valid, foreground_iou=foreground, background_iou=background, low_quality=low_quality)
+    overlaps = table(iou, boxes, gt_boxes)
+    assert as_lists(found) == selection.match(overlaps, gt_valid, foreground, background, low_quality)
 
 
-IOU = [
-    [0.75, 0.0, 0.0],  # reaches the foreground
-    [0.625, 0.0, 0.0],  # between
-    [0.125, 0.25, 0.0],  # best of the second ground truth, low
-    [0.0, 0.25, 0.0],  # the same, a tie
-    [0.5, 0.25, 0.0],  # the same, but its own best is the first
-    [0.25, 0.125, 0.0],  # background
-    [0.0, 0.0, 0.0],  # nothing: the third ground truth's best is 0 and does not count
-    [0.375, 0.0, 0.0],  # exactly the background's bound: ignored
-    [0.875, 0.0, 0.0],  # best of the first, whose other positives stay positive
+GT_BOXES = [[0, 0, 8, 1], [8, 0, 16, 1], [100, 0, 108, 1]]
+BOXES = [
+    [0, 0, 6, 1],  # IoU 3/4 reaches the foreground
+    [0, 0, 5, 1],  # 5/8, between
+    [6, 0, 10.5, 1],  # 2/10.5 and 1/4: best of the second ground truth, low
+    [8, 0, 10, 1],  # 0 and 1/4: the same, a tie
+    [0, 0, 12, 1],  # 8/12 and 1/4: the same, but its own best is the first
+    [7, 0, 9, 1],  # 1/9 of both: background
+    [50, 0, 58, 1],  # nothing: the third ground truth's best is 0 and does not count
+    [0, 0, 3, 1],  # 3/8, exactly the background's bound: ignored
+    [0, 0, 7, 1],  # 7/8, best of the first, whose other positives stay positive
 ]
 
 
@@ -47,42 +69,82 @@ IOU = [
     ],
 )
 def test_by_hand(low_quality, expected):
-    found = match(jnp.asarray(IOU), jnp.ones(3, bool), foreground_iou=0.75, background_iou=0.375, low_quality=low_quality)
+    boxes, gt_boxes = jnp.asarray(BOXES, jnp.float32), jnp.asarray(GT_BOXES, jnp.float32)
+    found = match(boxes, gt_boxes, jnp.ones(3, bool), foreground_iou=0.75, background_iou=0.375, low_quality=low_quality)
     assert [kind for _, kind in as_lists(found)] == expected
     assert found.gt_indices.tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0]
 
 
+def random_boxes(rng, n):
+    corner = rng.uniform(0, 20, (n, 2))
+    return np.concatenate([corner, corner + rng.uniform(5, 20, (n, 2))], axis=1).astype(np.float32)
+
+
 def test_permuting_the_ground_truth_permutes_the_matches(rng):
-    iou = rng.random((30, 5)).astype(np.float32)  # no ties
-    order = rng.permutation(5)
-    run = functools.partial(match, gt_valid=jnp.ones(5, bool), foreground_iou=0.7, background_iou=0.3, low_quality=True)
-    straight, permuted = run(jnp.asarray(iou)), run(jnp.asarray(iou[:, order]))
-    assert order[np.asarray(permuted.gt_indices)].tolist() == straight.gt_indices.tolist()
+    boxes, gt_boxes = random_boxes(rng, 30), random_boxes(rng, 20)  # no ties
+    order = rng.permutation(20)
+    run = functools.partial(jitted_match, gt_valid=np.ones(20, bool), foreground_iou=0.7, background_iou=0.3, low_quality=True)
+    straight, permuted = run(boxes, gt_boxes), run(boxes, gt_boxes[order])
+    overlap = np.asarray(pairwise_iou(jnp.asarray(boxes), jnp.asarray(gt_boxes))).max(axis=1) > 0
+    assert order[np.asarray(permuted.gt_indices)][overlap].tolist() == np.asarray(straight.gt_indices)[overlap].tolist()
     assert_close(permuted[1:], straight[1:])
 
 
 @pytest.mark.parametrize("garbage", [np.nan, np.inf, 1.0, -3.0])
 def test_padded_ground_truth_matches_nothing(rng, garbage):
-    iou = rng.random((30, 5)).astype(np.float32)
-    run = functools.partial(match, foreground_iou=0.7, background_iou=0.3, low_quality=True)
-    padded = np.concatenate([iou, np.full((30, 2), garbage, np.float32)], axis=1)
-    assert_close(run(jnp.asarray(padded), jnp.arange(7) < 5), run(jnp.asarray(iou), jnp.ones(5, bool)))
+    """Wherever the padding stands."""
+    boxes, gt_boxes = random_boxes(rng, 30), random_boxes(rng, 5)
+    run = functools.partial(jitted_match, foreground_iou=0.7, background_iou=0.3, low_quality=True)
+    places = np.asarray([1, 4, 9, 17, 18])
+    padded, valid = np.full((20, 4), garbage, np.float32), np.zeros(20, bool)
+    padded[places], valid[places] = gt_boxes, True
+    alone, found = run(boxes, gt_boxes, np.ones(5, bool)), run(boxes, padded, valid)
+    assert_close(found, alone._replace(gt_indices=places[np.asarray(alone.gt_indices)]))
 
 
 @pytest.mark.parametrize("low_quality", [False, True])
 def test_without_ground_truth_everything_is_negative(low_quality):
-    found = match(jnp.full((4, 3), jnp.nan), jnp.zeros(3, bool), foreground_iou=0.7, background_iou=0.3, low_quality=low_quality)
+    found = match(
+        jnp.ones((4, 4)), jnp.full((3, 4), jnp.nan), jnp.zeros(3, bool), foreground_iou=0.7, background_iou=0.3, low_quality=low_quality
+    )
     assert not found.positive.any()
     assert found.negative.all()
+    assert not found.gt_indices.any()
 
 
 def test_transforms_agree(rng):
-    iou, valid = rng.random((2, 10, 4)).astype(np.float32), rng.random((2, 4)) < 0.7
+    """Of the two images, one has more chunks of ground truth."""
+    boxes, gt_boxes = np.stack([small_boxes(rng, 10), small_boxes(rng, 10)]), np.stack([small_boxes(rng, 20), small_boxes(rng, 20)])
+    valid = np.stack([rng.random(20) < 0.2, rng.random(20) < 0.9])
     run = functools.partial(match, foreground_iou=0.7, background_iou=0.3, low_quality=True)
-    assert_transforms_agree(run, iou, valid)
+    assert_transforms_agree(run, boxes, gt_boxes, valid)
+    assert_transforms_agree(functools.partial(covered, ioa=0.5), boxes, gt_boxes, valid)
+
+
+def test_boxes_that_matching_decides_about_have_gradients(rng):
+    """Matching itself has none, and stands in nobody's way."""
+    boxes, gt_boxes, valid = jnp.asarray(small_boxes(rng, 10)), jnp.asarray(small_boxes(rng, 3)), jnp.ones(3, bool)
+
+    def chosen(boxes):
+        found = match(boxes, gt_boxes, valid, foreground_iou=0.5, background_iou=0.5, low_quality=True)
+        wanted = found.positive & covered(boxes, gt_boxes, valid, ioa=0.1)
+        return jnp.sum(jnp.where(wanted[:, None], boxes, 0)), wanted
+
+    gradient, wanted = jax.jit(jax.grad(chosen, has_aux=True))(boxes)
+    assert wanted.any()
+    assert_close(gradient, np.repeat(np.asarray(wanted, np.float32)[:, None], 4, axis=1))
+
+
+@pytest.mark.parametrize("g", COUNTS)
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_covered_equals_the_oracle(rng, share, g):
+    boxes, regions, valid = small_boxes(rng, 60), small_boxes(rng, g), rng.random(g) < 0.7
+    expected = (table(ioa, boxes, regions[valid]) >= share).any(axis=1) if valid.any() else np.zeros(60, bool)
+    regions[~valid] = np.nan
+    assert jitted_covered(boxes, regions, valid, ioa=share).tolist() == expected.tolist()
 
 
 def test_error_names_both_thresholds():
     with pytest.raises(ValueError) as error:
-        match(jnp.zeros((2, 1)), jnp.ones(1, bool), foreground_iou=0.3, background_iou=0.5, low_quality=False)
+        match(jnp.zeros((2, 4)), jnp.zeros((1, 4)), jnp.ones(1, bool), foreground_iou=0.3, background_iou=0.5, low_quality=False)
     assert str(error.value) == "background_iou must be at most foreground_iou; got 0.5 and 0.3"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.ops import first_true, nms, suppress
+from maskrcnn_jax.ops.nms import BLOCK
 from tests.ops.checks import assert_close, assert_transforms_agree
 from tests.oracles.selection import greedy_nms
 
@@ -73,6 +74,31 @@ def test_chain_of_a_thousand_boxes():
     assert kept(boxes, -scores, threshold=0.4) == list(range(999, 0, -2))
 
 
+@pytest.mark.parametrize("n", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 3 * BLOCK + BLOCK // 2])
+@pytest.mark.parametrize("threshold", [0.1, 0.4])
+def test_a_chain_over_blocks(n, threshold):
+    """Each block's first box depends on the last ones of the block before; more are kept than a tile holds."""
+    scores = -np.arange(n, dtype=np.float32)
+    assert kept(chain(n), scores, threshold=threshold) == list(range(0, n, 3 if threshold == 0.1 else 2))
+
+
+@pytest.mark.parametrize("scene", [clustered, lambda rng, n: random_boxes(rng, n, 400)])
+@pytest.mark.parametrize("n", [BLOCK + 1, 2 * BLOCK + 100])
+def test_many_boxes_equal_greedy_nms(rng, scene, n):
+    boxes, scores = np.round(scene(rng, n)), rng.integers(0, 50, n)  # whole pixels: overlaps are exact
+    groups, valid = rng.integers(0, 3, n), rng.random(n) < 0.8
+    assert kept(boxes, scores, valid, groups) == greedy_nms(boxes, scores, valid, groups, 0.5)
+
+
+@pytest.mark.parametrize("garbage", [np.nan, np.inf])
+def test_garbage_in_padding_changes_nothing_over_blocks(rng, garbage):
+    n = 2 * BLOCK + 7
+    boxes, scores, valid = clustered(rng, n), rng.random(n).astype(np.float32), rng.random(n) < 0.5
+    spoiled = np.where(valid[:, None], boxes, np.float32(garbage))
+    assert kept(spoiled, scores, valid) == kept(boxes, scores, valid) != []
+    assert kept(spoiled, scores, valid & False) == []
+
+
 def test_a_box_is_dropped_where_its_iou_exceeds_the_threshold():
     boxes = np.asarray([[0, 0, 4, 4], [0, 0, 4, 2]], np.float32)  # IoU exactly 1/2
     assert kept(boxes, [2, 1], threshold=0.5) == [0, 1]
@@ -138,6 +164,29 @@ def test_transforms_agree(rng):
     boxes, scores = np.stack([clustered(rng, 30), chain(30)]), rng.random((2, 30)).astype(np.float32)
     valid, groups = rng.random((2, 30)) < 0.7, rng.integers(0, 2, (2, 30)).astype(np.int32)
     assert_transforms_agree(run, boxes, scores, valid, groups)
+
+
+def test_transforms_agree_over_blocks(rng):
+    """Of the two, one keeps less than a tile and the other several."""
+    n = 2 * BLOCK + 9
+    boxes, scores = np.stack([np.round(clustered(rng, n)), chain(n)]), rng.random((2, n)).astype(np.float32)
+    valid, groups = rng.random((2, n)) < 0.9, rng.integers(0, 2, (2, n)).astype(np.int32)
+    assert_transforms_agree(functools.partial(nms, iou_threshold=0.5, max_output=n), boxes, scores, valid, groups)
+
+
+def test_boxes_get_no_gradient_from_what_is_kept(rng):
+    n = BLOCK + 1
+    boxes, scores = jnp.asarray(clustered(rng, n)), jnp.asarray(rng.random(n), jnp.float32)
+
+    @jax.jit
+    @jax.grad
+    def gradient(boxes):
+        indices, exists = nms(boxes, scores, scores > 0.5, jnp.zeros(n, jnp.int32), iou_threshold=0.5, max_output=n)
+        return jnp.sum(jnp.where(exists[:, None], boxes[indices], 0))
+
+    expected = np.zeros((n, 4), np.float32)
+    expected[kept(boxes, scores, scores > 0.5)] = 1
+    assert_close(gradient(boxes), expected)
 
 
 def test_error_names_the_size():
