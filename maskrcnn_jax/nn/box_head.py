@@ -4,6 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.config import BoxHeadConfig
+from maskrcnn_jax.nn.dense import dense, output
 from maskrcnn_jax.nn.norm import ConvNorm
 
 
@@ -26,8 +27,8 @@ class BoxHead(nn.Module):
             x = nn.relu(ConvNorm(config.conv_channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x, counted))
         x = x.reshape(x.shape[0], -1)
         for i in range(config.fcs):
-            x = nn.relu(nn.Dense(config.fc_width, kernel_init=nn.initializers.he_uniform(), name=f"fc{i}")(x))
-        logits = nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.01), name="classes")(x)
+            x = nn.relu(dense(config.fc_width, init=nn.initializers.he_uniform(), name=f"fc{i}")(x))
+        logits = output(self.num_classes, init=nn.initializers.normal(0.01), name="classes")(x)
         boxes = 1 if config.class_agnostic else self.num_classes
-        deltas = nn.Dense(4 * boxes, kernel_init=nn.initializers.normal(0.001), name="deltas")(x)
+        deltas = output(4 * boxes, init=nn.initializers.normal(0.001), name="deltas")(x)
         return logits, deltas.reshape(x.shape[0], boxes, 4)

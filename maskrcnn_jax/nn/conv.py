@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from maskrcnn_jax.nn.dense import as_features, dense
+
 Input = Float[Array, "n h w c"]
 Kernel = Float[Array, "k k _c d"]  # _c: inputs of one group
 Output = Float[Array, "n _h _w d"]
@@ -37,17 +39,19 @@ def conv(
     if kernel == 1:
         if groups > 1:
             raise ValueError(f"{name}: a 1x1 convolution has no groups; got {groups}")
-        dense = nn.Dense(channels, use_bias=use_bias, kernel_init=init, name=name)
-        return lambda x: dense(x if stride == 1 else lax.optimization_barrier(x[:, ::stride, ::stride]))
-    return nn.Conv(
+        layer = dense(channels, use_bias=use_bias, init=init, name=name)
+        return lambda x: layer(x if stride == 1 else lax.optimization_barrier(x[:, ::stride, ::stride]))
+    layer = nn.Conv(
         channels,
         (kernel, kernel),
         use_bias=use_bias,
         kernel_init=init,
         feature_group_count=groups,
+        promote_dtype=as_features,
         conv_general_dilated=lambda x, weights, *_, **__: convolve(x, weights, stride, groups),
         name=name,
     )
+    return lambda x: layer(x).astype(x.dtype)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -123,7 +127,7 @@ class UpsamplingConv(nn.Module):
             "kernel", lambda key, shape: self.kernel_init(key, (c, 4 * self.channels)).reshape(shape), (c, 2, 2, self.channels)
         )
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        return jnp.tensordot(x, kernel, 1) + bias.reshape(1, 1, 1, 1, 1, -1)
+        return (jnp.tensordot(x, kernel.astype(x.dtype), 1) + bias.reshape(1, 1, 1, 1, 1, -1)).astype(x.dtype)
 
 
 def interleave(cells: Float[Array, "n h w 2 2 d"]) -> Float[Array, "n 2*h 2*w d"]:
