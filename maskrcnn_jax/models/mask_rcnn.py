@@ -1,5 +1,7 @@
 """Mask R-CNN: the one place where stages and modules meet."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -173,7 +175,7 @@ def _module(name: str, config: ModelConfig) -> nn.Module:
     classes = config.num_classes + 1
     match name:
         case "backbone":
-            return build_trunk(config.backbone)
+            return build_trunk(config.backbone, remat=config.remat == "blocks")
         case "fpn":
             return Fpn(config.fpn)
         case "rpn_head":
@@ -189,7 +191,10 @@ def _apply(name: str, variables: Variables, config: ModelConfig, *inputs: Any, t
     own = {collection: modules[name] for collection, modules in variables.items() if name in modules}
     if not training:
         return _module(name, config).apply(own, *inputs), {}
-    outputs, changed = _module(name, config).apply(own, *inputs, mutable=["batch_stats"])
+    apply: Callable[..., Any] = partial(_module(name, config).apply, mutable=["batch_stats"])
+    if config.remat == "blocks" and name != "backbone":  # whose blocks do so one by one
+        apply = jax.checkpoint(apply)
+    outputs, changed = apply(own, *inputs)
     return outputs, {name: changed["batch_stats"]} if changed else {}
 
 
@@ -216,7 +221,9 @@ def compute_features(
         return ops.normalise(image, size, mean=config.input.mean, std=config.input.std, reverse_channels=reverse)
 
     normalised = per_image(normalise, mesh, images, sizes)
-    backbone, trunk_stats = _apply("backbone", variables, config, normalised, training=training)
+    own = jax.tree.leaves(variables["params"]["fpn"])[0].dtype  # float32, or float64 where somebody computes in it
+    dtype = config.compute_dtype if config.compute_dtype == "bfloat16" else own
+    backbone, trunk_stats = _apply("backbone", variables, config, normalised.astype(dtype), training=training)
     pyramid, fpn_stats = _apply("fpn", variables, config, backbone, training=training)
     (objectness, deltas), _ = _apply("rpn_head", variables, config, pyramid, training=training)
     grids = [(level.shape[1], level.shape[2]) for level in pyramid]

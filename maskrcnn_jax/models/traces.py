@@ -1,4 +1,7 @@
-"""Every intermediate of training and of inference, by name."""
+"""Every intermediate of training and of inference, by name.
+
+`backbone`, `pyramid`, `box_features` and `mask_features` are of the config's `compute_dtype`, all other floats float32.
+"""
 
 from typing import Any, NamedTuple
 

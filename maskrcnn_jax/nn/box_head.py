@@ -4,8 +4,8 @@ import flax.linen as nn
 from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.config import BoxHeadConfig
+from maskrcnn_jax.nn.dense import dense, output
 from maskrcnn_jax.nn.norm import ConvNorm
-from maskrcnn_jax.nn.product import dense
 
 
 class BoxHead(nn.Module):
@@ -28,7 +28,7 @@ class BoxHead(nn.Module):
         x = x.reshape(x.shape[0], -1)
         for i in range(config.fcs):
             x = nn.relu(dense(config.fc_width, init=nn.initializers.he_uniform(), name=f"fc{i}")(x))
-        logits = dense(self.num_classes, init=nn.initializers.normal(0.01), name="classes")(x)
+        logits = output(self.num_classes, init=nn.initializers.normal(0.01), name="classes")(x)
         boxes = 1 if config.class_agnostic else self.num_classes
-        deltas = dense(4 * boxes, init=nn.initializers.normal(0.001), name="deltas")(x)
+        deltas = output(4 * boxes, init=nn.initializers.normal(0.001), name="deltas")(x)
         return logits, deltas.reshape(x.shape[0], boxes, 4)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from maskrcnn_jax.nn.product import dense, product
+from maskrcnn_jax.nn.dense import as_features, dense
+from maskrcnn_jax.nn.product import product
 from maskrcnn_jax.nn.winograd import convolve_3x3, kernel_gradient_3x3
 
 Input = Float[Array, "n h w c"]
@@ -44,15 +45,17 @@ def conv(
             raise ValueError(f"{name}: a 1x1 convolution has no groups; got {groups}")
         layer = dense(channels, use_bias=use_bias, init=init, name=name)
         return lambda x: layer(x if stride == 1 else lax.optimization_barrier(x[:, ::stride, ::stride]))
-    return nn.Conv(
+    layer = nn.Conv(
         channels,
         (kernel, kernel),
         use_bias=use_bias,
         kernel_init=init,
         feature_group_count=groups,
+        promote_dtype=as_features,
         conv_general_dilated=lambda x, weights, *_, **__: convolve(x, weights, stride, groups),
         name=name,
     )
+    return lambda x: layer(x).astype(x.dtype)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -89,7 +92,7 @@ def _on_cpus(form: Callable[..., Array] | None, default: Callable[..., Array], *
 
 def _has_tiles(x: Input, kernel: Kernel, stride: int, groups: int, channels: int) -> bool:
     """Whether tiles can serve this convolution, and it has so many channels in and out, and many cells."""
-    fits = kernel.shape[0] == 3 and stride == 1 and groups == 1
+    fits = kernel.shape[0] == 3 and stride == 1 and groups == 1 and x.dtype != jnp.bfloat16  # whose sums would lose digits
     return fits and min(kernel.shape[2:]) >= channels and x.size // x.shape[-1] >= TILED_CELLS
 
 
@@ -154,8 +157,8 @@ class UpsamplingConv(nn.Module):
             "kernel", lambda key, shape: self.kernel_init(key, (c, 4 * self.channels)).reshape(shape), (c, 2, 2, self.channels)
         )
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        cells = product(x, kernel.reshape(c, -1)).reshape(*x.shape[:-1], 2, 2, self.channels)
-        return cells + bias.reshape(1, 1, 1, 1, 1, -1)
+        cells = product(x, kernel.astype(x.dtype).reshape(c, -1), x.dtype).reshape(*x.shape[:-1], 2, 2, self.channels)
+        return (cells + bias.reshape(1, 1, 1, 1, 1, -1)).astype(x.dtype)
 
 
 def interleave(cells: Float[Array, "n h w 2 2 d"]) -> Float[Array, "n 2*h 2*w d"]:

@@ -4,7 +4,8 @@ import flax.linen as nn
 from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.config import MaskHeadConfig
-from maskrcnn_jax.nn.conv import UpsamplingConv, conv, interleave
+from maskrcnn_jax.nn.conv import UpsamplingConv, interleave
+from maskrcnn_jax.nn.dense import output
 from maskrcnn_jax.nn.norm import ConvNorm
 
 _output_init = nn.initializers.normal(0.001)  # every cell starts at probability 1/2
@@ -30,5 +31,5 @@ class MaskHead(nn.Module):
         cells = nn.relu(UpsamplingConv(config.channels, nn.initializers.he_normal(), name="deconv")(x))
         n, h, w, _, _, c = cells.shape
         outputs = 1 if config.class_agnostic else self.num_classes
-        logits = conv(outputs, 1, init=_output_init, name="masks")(cells.reshape(n, h, 4 * w, c))
+        logits = output(outputs, init=_output_init, name="masks")(cells.reshape(n, h, 4 * w, c))
         return interleave(logits.reshape(n, h, w, 2, 2, outputs))

@@ -1,4 +1,4 @@
-"""Normalisation layers, and the one place that chooses among them."""
+"""Normalisation layers, and the one place that chooses among them; they compute in float32 and give the dtype of what they are given."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -55,11 +55,12 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, shape)
         if self.is_initializing() or not self.is_mutable_collection("batch_stats"):
             return _affine(x, running_mean.value, running_var.value, scale, bias, self.epsilon)
-        rows = jnp.ones(x.shape[:1], x.dtype) if counted is None else counted.astype(x.dtype)
+        values = x.astype(scale.dtype)
+        rows = jnp.ones(x.shape[:1], values.dtype) if counted is None else counted.astype(values.dtype)
         weights = rows.reshape(-1, 1, 1, 1)
         cells = jnp.sum(rows) * (x.shape[1] * x.shape[2])
-        mean = jnp.sum(x * weights, axis=(0, 1, 2)) / jnp.maximum(cells, 1)
-        var = jnp.sum(jnp.square(x - mean.reshape(1, 1, 1, -1)) * weights, axis=(0, 1, 2)) / jnp.maximum(cells, 1)
+        mean = jnp.sum(values * weights, axis=(0, 1, 2)) / jnp.maximum(cells, 1)
+        var = jnp.sum(jnp.square(values - mean.reshape(1, 1, 1, -1)) * weights, axis=(0, 1, 2)) / jnp.maximum(cells, 1)
         mean, var = jnp.where(cells > 1, mean, running_mean.value), jnp.where(cells > 1, var, running_var.value)
         share = jnp.where(cells > 1, MOMENTUM, 0)  # a batch without a counted row says nothing
         running_mean.value += share * (mean - running_mean.value)
@@ -69,7 +70,7 @@ class BatchNorm(nn.Module):
 
 def _affine(x: Array, mean: Array, var: Array, scale: Array, bias: Array, epsilon: float) -> Array:
     mean, gain, bias = (v.reshape((1,) * (x.ndim - 1) + v.shape) for v in (mean, scale / jnp.sqrt(var + epsilon), bias))
-    return (x - mean) * gain + bias  # folding the mean into the bias would cancel digits in the gradient of `scale`
+    return ((x - mean) * gain + bias).astype(x.dtype)  # folding the mean into the bias would cancel digits in the gradient of `scale`
 
 
 class ConvNorm(nn.Module):
@@ -102,6 +103,6 @@ class ConvNorm(nn.Module):
             case "batch_norm":
                 return BatchNorm(self.epsilon, name="norm")(x, counted)
             case "group_norm":
-                return nn.GroupNorm(num_groups=norm_groups(self.channels), epsilon=self.epsilon, name="norm")(x)
+                return nn.GroupNorm(num_groups=norm_groups(self.channels), epsilon=self.epsilon, dtype=x.dtype, name="norm")(x)
             case _:
                 return x

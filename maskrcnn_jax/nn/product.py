@@ -1,9 +1,8 @@
 """Matrix products whose gradient compiles well."""
 
 import math
-from typing import Any
+from functools import partial
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -12,27 +11,23 @@ from jaxtyping import Array, Float
 PART = 512  # rows
 
 
-def dense(channels: int, *, use_bias: bool = True, init: nn.initializers.Initializer, name: str) -> nn.Dense:
-    """A fully connected layer over the last axis, kernel [c, channels]."""
-    return nn.Dense(channels, use_bias=use_bias, kernel_init=init, dot_general=_dot_general, name=name)
-
-
-@jax.custom_vjp
-def product(x: Float[Array, "*n c"], kernel: Float[Array, "c d"]) -> Float[Array, "*n d"]:
-    """`x @ kernel`.
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def product(x: Float[Array, "*n c"], kernel: Float[Array, "c d"], dtype: jnp.dtype) -> Float[Array, "*n d"]:
+    """`x @ kernel` in `dtype`.
 
     The kernel's gradient is x' g; on CPUs summed over parts that a core's cache holds. JAX's own is (g' x)', for which XLA's CPU compiler
     writes all of g transposed to memory, and takes up to three times as long.
     """
-    return x @ kernel
+    return jnp.dot(x, kernel, preferred_element_type=dtype)
 
 
-def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return product(x, kernel), (x, kernel)
+def _forward(x: Array, kernel: Array, dtype: jnp.dtype) -> tuple[Array, tuple[Array, Array]]:
+    return product(x, kernel, dtype), (x, kernel)
 
 
-def _backward(residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+def _backward(dtype: jnp.dtype, residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     x, kernel = residuals
+    gradient = gradient.astype(x.dtype)
     return gradient @ kernel.T, lax.platform_dependent(x, gradient, cpu=_in_parts, default=_whole)
 
 
@@ -48,12 +43,8 @@ def _in_parts(x: Float[Array, "*n c"], gradient: Float[Array, "*n d"]) -> Float[
         return _whole(x, gradient)
     parts = next(parts for parts in range(rows // PART, 0, -1) if rows % parts == 0)
     x, gradient = (values.reshape(-1, parts, rows // parts, values.shape[-1]) for values in (x, gradient))
-    return jnp.einsum("bpnc,bpnd->bpcd", x, gradient).sum(axis=(0, 1))
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    return jnp.einsum("bpnc,bpnd->bpcd", x, gradient, preferred_element_type=wide).sum(axis=(0, 1)).astype(x.dtype)
 
 
 product.defvjp(_forward, _backward)
-
-
-def _dot_general(x: Array, kernel: Array, *_: Any, **__: Any) -> Array:
-    """Of `nn.Dense` the one product that it makes."""
-    return product(x, kernel)

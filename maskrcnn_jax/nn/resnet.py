@@ -22,6 +22,7 @@ class ResNet(nn.Module):
     """
 
     config: BackboneConfig
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _h _w _c"], ...]:
@@ -30,6 +31,7 @@ class ResNet(nn.Module):
         x = ConvNorm(config.width, 7, stage_norm(config, 0), config.norm_epsilon, stride=2, name="stem")(x)
         x = nn.max_pool(nn.relu(x), (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         block = Bottleneck if has_bottlenecks(config.depth) else BasicBlock
+        block = nn.remat(block) if self.remat else block
         outputs = []
         for stage, count in enumerate(BLOCKS[config.depth]):
             norm = stage_norm(config, stage + 1)

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from maskrcnn_jax.config import RpnHeadConfig
 from maskrcnn_jax.nn.conv import conv
+from maskrcnn_jax.nn.dense import output
 
 _init = nn.initializers.normal(0.01)  # Ren et al. 2015, section 3.1.3
 
@@ -22,8 +23,8 @@ class RpnHead(nn.Module):
         """Objectness logits [b, h * w * a] and deltas [b, h * w * a, 4], one of each a level, in order (row, column, anchor)."""
         channels = pyramid[0].shape[-1]
         convs = [conv(channels, 3, init=_init, name=f"conv{i}") for i in range(self.config.convs)]
-        objectness = conv(self.num_anchors, 1, init=_init, name="objectness")
-        deltas = conv(4 * self.num_anchors, 1, init=_init, name="deltas")
+        objectness = output(self.num_anchors, init=_init, name="objectness")
+        deltas = output(4 * self.num_anchors, init=_init, name="deltas")
         outputs = []
         for x in pyramid:
             for layer in convs:

@@ -16,16 +16,15 @@ class Vgg(nn.Module):
     """
 
     config: BackboneConfig
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _h _w _c"], ...]:
         """C2, C3, C4, C5 at strides 4, 8, 16, 32: conv3_3, conv4_3, conv5_3 and the last pool; odd sides are rounded down."""
-        config, outputs = self.config, []
-        for block, count in enumerate(CONVS):
-            for i in range(count):
-                name = f"conv{block + 1}_{i + 1}"
-                norm = stage_norm(config, self.stage(name))
-                x = nn.relu(ConvNorm(config.width * 2 ** min(block, 3), 3, norm, config.norm_epsilon, name=name)(x))
+        convs = nn.remat(_convs, static_argnums=2) if self.remat else _convs
+        outputs = []
+        for block in range(len(CONVS)):
+            x = convs(self, x, block)
             outputs.append(x)
             x = nn.max_pool(x, (2, 2), strides=(2, 2))
         return (*outputs[2:], x)
@@ -40,3 +39,13 @@ class Vgg(nn.Module):
         """The stage that a layer belongs to, 0 for the stem, which is the first two blocks; C5 has no layers of its own."""
         block = int(layer.removeprefix("conv").split("_")[0])
         return max(block - 2, 0)
+
+
+def _convs(trunk: Vgg, x: Float[Array, "b h w c"], block: int) -> Float[Array, "b h w d"]:
+    """The convolutions of a block, layers of `trunk`."""
+    config = trunk.config
+    for i in range(CONVS[block]):
+        name = f"conv{block + 1}_{i + 1}"
+        norm = stage_norm(config, trunk.stage(name))
+        x = nn.relu(ConvNorm(config.width * 2 ** min(block, 3), 3, norm, config.norm_epsilon, name=name)(x))
+    return x

@@ -144,9 +144,11 @@ def _forward(*operands: Array) -> tuple[Array, tuple[Array, ...]]:
 
 def _backward(operands: tuple[Array, ...], gradient: Float[Array, "r q q c"]) -> tuple[Array | None, ...]:
     cells, rows, columns, wy, wx = operands
-    (to_cells,) = jax.vjp(lambda cells: _all_taps_at_once(cells, rows, columns, wy, wx), cells)[1](gradient)
+    # Many RoIs read a cell: what they send it is summed in the weights' dtype, however few bits the cells have.
+    wide, gradient_wide = cells.astype(wy.dtype), gradient.astype(wy.dtype)
+    (to_cells,) = jax.vjp(lambda cells: _all_taps_at_once(cells, rows, columns, wy, wx), wide)[1](gradient_wide)
     to_weights = jax.vjp(lambda wy, wx: _tap_by_tap(cells, rows, columns, wy, wx), wy, wx)[1](gradient)
-    return to_cells, None, None, *to_weights
+    return to_cells.astype(cells.dtype), None, None, *to_weights
 
 
 # XLA's CPU compiler is several times faster at the first form, and at the transpose of the second.

@@ -116,11 +116,14 @@ def _sum_taps(cells: Float[Array, "n c"], taps: _Taps) -> Float[Array, "r q q c"
 
     def of_group(group: _Taps) -> Float[Array, "r q q c"]:
         def add(k: Array, total: Array) -> Array:
-            index, weights = group.read(k)
-            return total + cells[index] * weights[..., None].astype(cells.dtype)
+            return total + weighted(k)
 
-        index, weights = group.read(jnp.zeros((), jnp.int32))
-        return jax.lax.fori_loop(1, _steps(group), add, cells[index] * weights[..., None].astype(cells.dtype))
+        def weighted(k: Array) -> Array:
+            index, weights = group.read(k)
+            return cells[index].astype(weights.dtype) * weights[..., None]
+
+        total = jax.lax.fori_loop(1, _steps(group), add, weighted(jnp.zeros((), jnp.int32)))
+        return total.astype(cells.dtype)
 
     pooled = jax.lax.map(of_group, _grouped(taps))
     return pooled.reshape(-1, *pooled.shape[2:])[: taps.counts.shape[0]]
@@ -140,12 +143,12 @@ def _backward(residuals: tuple[Array, _Taps], gradient: Float[Array, "r q q c"])
 
         def add(k: Array, total: Array) -> Array:
             index, weights = own.read(k)
-            return total.at[index].add(rows * weights[..., None].astype(rows.dtype))
+            return total.at[index].add(rows.astype(weights.dtype) * weights[..., None])
 
         return jax.lax.fori_loop(0, _steps(own), add, total), None
 
-    total, _ = jax.lax.scan(add_group, jnp.zeros_like(cells), (_grouped(taps), grouped))
-    return total, None
+    total, _ = jax.lax.scan(add_group, jnp.zeros_like(cells.astype(taps.wy.dtype)), (_grouped(taps), grouped))
+    return total.astype(cells.dtype), None
 
 
 _sum_taps.defvjp(_forward, _backward)

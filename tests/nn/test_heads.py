@@ -79,3 +79,14 @@ def test_mask_head_keeps_every_cell_in_its_place(key):
     kernel = jnp.asarray([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1)
     logits = module.apply(filled(module, key, features, deconv=(kernel, 0), masks=(1, 0)), features)
     assert logits[0, :, :, 0].tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [1, 2, 0, 0], [3, 4, 0, 0]]
+
+
+def test_logits_of_bfloat16_features_are_float32_sums_with_a_float32_bias(key):
+    """257 is no bfloat16, nor is 1 + 2^-10: neither the sum nor the bias is rounded; kernels are."""
+    features = jnp.ones((1, 1, 1, 257), jnp.bfloat16)
+    module = BoxHead(BoxHeadConfig(convs=0, fcs=1, fc_width=257), 2)
+    layers = {"fc0": (jnp.eye(257), 0), "classes": (1, 1 + 2**-10), "deltas": (1 + 2**-10, 0)}
+    logits, deltas = module.apply(filled(module, key, features, **layers), features)
+    assert logits.dtype == deltas.dtype == jnp.float32
+    assert logits.tolist() == [[258 + 2**-10] * 2]
+    assert deltas.tolist() == [[[257] * 4] * 2]

@@ -88,3 +88,18 @@ def test_batch_norm_of_nothing_counted_keeps_its_statistics_and_stays_finite():
 def test_a_convolution_before_a_norm_has_no_bias(key, norm, leaves):
     variables = jax.eval_shape(ConvNorm(8, 3, norm, 1e-5).init, key, jnp.zeros((1, 4, 4, 3)))
     assert {c: {layer: set(values) for layer, values in layers.items()} for c, layers in variables.items()} == leaves
+
+
+@pytest.mark.parametrize("norm", ["frozen_bn", "batch_norm", "group_norm"])
+def test_norms_of_bfloat16_are_those_of_float32_rounded_once(key, rng, norm):
+    """Of values far from zero, whose mean and deviation bfloat16 sums would not have."""
+    x = jnp.asarray(100 + rng.standard_normal((4, 16, 16, 8)), jnp.bfloat16)
+    module = ConvNorm(8, 1, norm, 1e-5, kernel_init=lambda *_: jnp.eye(8))
+    variables = module.init(key, x)
+    found, changed = module.apply(variables, x, mutable=["batch_stats"])
+    expected, moved = module.apply(variables, x.astype(jnp.float32), mutable=["batch_stats"])
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(found.astype(jnp.float32), expected, rtol=2**-8, atol=1e-6)
+    assert jax.tree.map(lambda leaf: leaf.dtype, (variables, changed)) == jax.tree.map(lambda _: jnp.dtype("float32"), (variables, changed))
+    for one, other in zip(jax.tree.leaves(changed), jax.tree.leaves(moved), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)

@@ -87,3 +87,22 @@ def test_frozen_stages_of_batch_norm_keep_their_statistics():
     _, changed = jax.jit(partial(module.apply, mutable=["batch_stats"]))(variables, x)
     before, after = flatten_dict(variables["batch_stats"]), flatten_dict(changed["batch_stats"])
     assert {path[0] for path, leaf in after.items() if not np.array_equal(leaf, before[path])} == set(LAYERS[7:])
+
+
+@pytest.mark.slow
+def test_convolutions_computed_again_give_the_same_gradients(rng):
+    config = config_of(width=16, norm="batch_norm", frozen_stages=0)
+    x = jnp.asarray(rng.standard_normal((2, 32, 32, 3)), jnp.float32)
+    variables = jax.jit(Vgg(config).init)(jax.random.key(0), x)
+
+    def run(variables, remat):
+        def total(params):
+            outputs, changed = build_trunk(config, remat=remat).apply({**variables, "params": params}, x, mutable=["batch_stats"])
+            return sum(jnp.sum(level**2) for level in outputs), changed
+
+        return jax.grad(total, has_aux=True)(variables["params"])
+
+    plain, again = (jax.jit(partial(run, remat=remat))(variables) for remat in (False, True))
+    assert jax.tree.structure(plain) == jax.tree.structure(again)
+    for expected, found in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())  # the same sums, fused otherwise

@@ -58,3 +58,22 @@ def assert_gradient(fn: Callable, *args: np.ndarray, wrt: Sequence[int] = (0,)) 
         numeric = (scalar(1e-6) - scalar(-1e-6)) / 2e-6
         np.testing.assert_allclose(analytic, numeric, rtol=1e-6, atol=1e-8)
         assert abs(analytic) > 1e-3  # the direction moves something
+
+
+def assert_sums_in_float32(pool: Callable, pyramid: Sequence[jnp.ndarray], boxes: np.ndarray) -> None:
+    """`pool(pyramid, boxes)` of bfloat16 maps, and its gradient, are those of the same maps in float32, rounded once at the end.
+
+    So many RoIs read a cell that a bfloat16 sum of what they send it would stand still.
+    """
+    half = [level.astype(jnp.bfloat16) for level in pyramid]
+    boxes = jnp.asarray(np.tile(boxes, (1 + 1000 // len(boxes), 1)))
+
+    def run(maps: Sequence[jnp.ndarray]) -> tuple[jnp.ndarray, list[jnp.ndarray]]:
+        pooled, pull = jax.vjp(lambda maps: pool(maps, boxes), maps)
+        return pooled, *pull(jnp.ones_like(pooled))
+
+    found, expected = run(half), run([level.astype(jnp.float32) for level in half])
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}
+    assert max(float(jnp.max(jnp.abs(leaf))) for leaf in expected[1]) > 600
+    # A sum that was fused otherwise may round to the neighbour.
+    assert_close(*(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree) for tree in (found, expected)), atol=1e-5, rtol=2**-8)

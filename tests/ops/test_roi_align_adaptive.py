@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.ops import roi_align, roi_align_adaptive
-from tests.ops.checks import assert_close, assert_transforms_agree
+from tests.ops.checks import assert_close, assert_sums_in_float32, assert_transforms_agree
 from tests.oracles import roi_align as oracle
 
 STRIDES = (4.0, 8.0, 16.0)
@@ -98,6 +98,10 @@ def test_garbage_in_padding_changes_no_value_and_no_gradient(pyramid):
         results.append((pooled, pull(jnp.ones_like(pooled))))
     assert_close(results[1], results[0], atol=1e-6)  # RoIs of another group are summed in another order
     assert_close(results[2], results[0], atol=1e-6)
+
+
+def test_bfloat16_features_are_summed_in_float32(pyramid):
+    assert_sums_in_float32(lambda maps, boxes: align(maps, boxes, jnp.zeros(len(boxes), jnp.int32))[0], pyramid, ROIS)
 
 
 def test_boxes_get_no_gradient(pyramid):
