@@ -96,7 +96,8 @@ class _Best(NamedTuple):
 def _over_chunks(step: Callable[[Carry, Array, Array], Carry], start: Carry, valid: Bool[Array, "g"]) -> Carry:
     """`carry = step(carry, indices, exist)` over the True entries of `valid` in order, `CHUNK` at a time.
 
-    `start` is made like an input (`zeros_like`), so that it varies over the same mesh axes as the loop's result.
+    `start` is made like the boxes (`zeros_like`), so that it varies over their mesh axes; and here it comes to vary over those of `valid`
+    too, as the loop's result does.
     """
     indices, exist = first_true(valid, -(-valid.shape[0] // CHUNK) * CHUNK)
     count = jnp.sum(exist)
@@ -105,5 +106,6 @@ def _over_chunks(step: Callable[[Carry, Array, Array], Carry], start: Carry, val
         first, carry = state
         return first + CHUNK, step(carry, *(jax.lax.dynamic_slice_in_dim(x, first, CHUNK) for x in (indices, exist)))
 
+    start = jax.tree.map(lambda x: jnp.where(count < 0, x, x), start)
     _, carry = jax.lax.while_loop(lambda state: state[0] < count, body, (jnp.zeros_like(count), start))
     return carry
