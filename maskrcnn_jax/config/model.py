@@ -374,11 +374,11 @@ class ModelConfig:
     num_classes: int = 80
     """Classes without background."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
-    """dtype of features, convolutions and products. bfloat16 halves their memory and is faster on GPUs and TPUs; parameters,
+    """dtype of features, convolutions and products. bfloat16 is for GPUs and TPUs, and halves the memory of a feature; parameters,
     optimizer, statistics, logits, losses and boxes are float32 all the same."""
     remat: Literal["none", "blocks"] = "none"
     """What training keeps for the gradient. none: whatever it needs. blocks: what goes into each block of the trunk, the pyramid and
-    each head; what is inside is computed a second time. Less memory, the same numbers, about a quarter more time."""
+    each head; what is inside is computed a second time. Less memory (not on CPUs, where XLA undoes it), more time, the same numbers."""
     input: InputConfig = field(default_factory=InputConfig)
     """From an image to the canvas."""
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
