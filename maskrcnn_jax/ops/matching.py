@@ -61,7 +61,7 @@ def match(
         return _Best(jnp.maximum(best.iou, top), gt_indices, best_of_one)
 
     x = boxes[:, 0]
-    nothing = _Best(jnp.full_like(x, -1), jnp.zeros_like(x, int), jnp.zeros_like(x, bool))
+    nothing = _Best(jnp.full_like(x, -1, jnp.result_type(boxes, gt_boxes)), jnp.zeros_like(x, int), jnp.zeros_like(x, bool))
     best = _over_chunks(compare, nothing, gt_valid)
     positive = best.iou >= foreground_iou
     if low_quality:

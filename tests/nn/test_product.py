@@ -12,7 +12,7 @@ from maskrcnn_jax.nn.product import product
 def test_gradients_are_those_of_a_product(rng, monkeypatch, shape, part):
     monkeypatch.setattr(product_module, "PART", part)
     x, kernel, gradient = (jnp.asarray(rng.standard_normal(s), jnp.float32) for s in ((*shape, 4), (4, 5), (*shape, 5)))
-    values, back = jax.vjp(lambda x, kernel: product(x, kernel, jnp.float32), x, kernel)
+    values, back = jax.vjp(lambda x, kernel: product(x, kernel, x.dtype), x, kernel)
     np.testing.assert_array_equal(values, x @ kernel)
     of_x, of_kernel = back(gradient)
     np.testing.assert_allclose(of_x, np.asarray(gradient) @ np.asarray(kernel).T, atol=1e-5)  # sums of 5 products
@@ -37,7 +37,7 @@ def test_parts_are_equal_and_of_512_rows_or_more_of_one_image(rows, partial):
 
 
 def test_other_platforms_take_one_product():
-    back = jax.jit(lambda x, kernel, gradient: jax.vjp(lambda x, kernel: product(x, kernel, jnp.float32), x, kernel)[1](gradient))
+    back = jax.jit(lambda x, kernel, gradient: jax.vjp(lambda x, kernel: product(x, kernel, x.dtype), x, kernel)[1](gradient))
     traced = back.trace(jnp.zeros((1, 4096, 8)), jnp.zeros((8, 16)), jnp.zeros((1, 4096, 16)))
     for platform, shape in (("cpu", "tensor<1x8x8x16xf32>"), ("cuda", "tensor<8x16xf32>")):
         assert f"-> {shape}" in traced.lower(lowering_platforms=(platform,)).as_text()
