@@ -128,7 +128,7 @@ def descent(config, steps=5):
     return losses
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_losses_go_down_in_bfloat16_as_in_float32():
     ours, theirs = descent(BFLOAT16), descent(CONFIG)
     assert theirs[-1] < 0.9 * theirs[0]

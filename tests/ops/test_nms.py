@@ -1,4 +1,5 @@
 import functools
+import importlib
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +7,15 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.ops import first_true, nms, suppress
-from maskrcnn_jax.ops.nms import BLOCK
 from tests.ops.checks import assert_close, assert_transforms_agree
 from tests.oracles.selection import greedy_nms
+
+BLOCK = 64  # boxes settled together where `small_blocks` is asked for: more take long to compile
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(importlib.import_module("maskrcnn_jax.ops.nms"), "BLOCK", BLOCK)
 
 
 def random_boxes(rng, n, spread):
@@ -76,7 +83,7 @@ def test_chain_of_a_thousand_boxes():
 
 @pytest.mark.parametrize("n", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 3 * BLOCK + BLOCK // 2])
 @pytest.mark.parametrize("threshold", [0.1, 0.4])
-def test_a_chain_over_blocks(n, threshold):
+def test_a_chain_over_blocks(small_blocks, n, threshold):
     """Each block's first box depends on the last ones of the block before; more are kept than a tile holds."""
     scores = -np.arange(n, dtype=np.float32)
     assert kept(chain(n), scores, threshold=threshold) == list(range(0, n, 3 if threshold == 0.1 else 2))
@@ -84,14 +91,14 @@ def test_a_chain_over_blocks(n, threshold):
 
 @pytest.mark.parametrize("scene", [clustered, lambda rng, n: random_boxes(rng, n, 400)])
 @pytest.mark.parametrize("n", [BLOCK + 1, 2 * BLOCK + 100])
-def test_many_boxes_equal_greedy_nms(rng, scene, n):
+def test_many_boxes_equal_greedy_nms(small_blocks, rng, scene, n):
     boxes, scores = np.round(scene(rng, n)), rng.integers(0, 50, n)  # whole pixels: overlaps are exact
     groups, valid = rng.integers(0, 3, n), rng.random(n) < 0.8
     assert kept(boxes, scores, valid, groups) == greedy_nms(boxes, scores, valid, groups, 0.5)
 
 
 @pytest.mark.parametrize("garbage", [np.nan, np.inf])
-def test_garbage_in_padding_changes_nothing_over_blocks(rng, garbage):
+def test_garbage_in_padding_changes_nothing_over_blocks(small_blocks, rng, garbage):
     n = 2 * BLOCK + 7
     boxes, scores, valid = clustered(rng, n), rng.random(n).astype(np.float32), rng.random(n) < 0.5
     spoiled = np.where(valid[:, None], boxes, np.float32(garbage))
@@ -166,7 +173,7 @@ def test_transforms_agree(rng):
     assert_transforms_agree(run, boxes, scores, valid, groups)
 
 
-def test_transforms_agree_over_blocks(rng):
+def test_transforms_agree_over_blocks(small_blocks, rng):
     """Of the two, one keeps less than a tile and the other several."""
     n = 2 * BLOCK + 9
     boxes, scores = np.stack([np.round(clustered(rng, n)), chain(n)]), rng.random((2, n)).astype(np.float32)
@@ -174,7 +181,7 @@ def test_transforms_agree_over_blocks(rng):
     assert_transforms_agree(functools.partial(nms, iou_threshold=0.5, max_output=n), boxes, scores, valid, groups)
 
 
-def test_boxes_get_no_gradient_from_what_is_kept(rng):
+def test_boxes_get_no_gradient_from_what_is_kept(small_blocks, rng):
     n = BLOCK + 1
     boxes, scores = jnp.asarray(clustered(rng, n)), jnp.asarray(rng.random(n), jnp.float32)
 
