@@ -15,7 +15,7 @@ from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.reports.golden import picture
 from maskrcnn_jax.training.start import initial_state, initial_variables
 
-SIDES, BATCHES = (400, 800, 1200), (1, 2, 4, 8)  # of square images, one a step; and of so many with the first side
+SIDES, BATCHES = (416, 800, 1184), (1, 2, 4, 8)  # of square images, one a step; and of so many with the first side
 TURNS = 3
 
 
@@ -54,6 +54,5 @@ def _training_step(dtype: Dtype, count: int, side: int) -> Callable[[], Any]:
 
 def _of_side(config: ModelConfig, side: int) -> ModelConfig:
     """For images of that size as they are, and masks to paste whatever the weights."""
-    canvas = -(-side // config.input.multiple) * config.input.multiple
-    own = replace(config.input, min_side=side, max_side=side, canvas="fixed", canvases=((canvas, canvas),))
+    own = replace(config.input, min_side=side, max_side=side)
     return replace(config, input=own, detect=replace(config.detect, score_threshold=0.0))
