@@ -99,7 +99,7 @@ def test_rois_lie_in_the_image_on_every_level():
     assert (boxes[:, 2:] <= np.array(operators.SIZE[::-1]) + 1e-3).all()
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     levels = np.clip(np.floor(4 + np.log2(np.sqrt(areas) / 224)), 2, 5)
-    assert (np.bincount(levels.astype(int))[2:] > 100).all()
+    assert (np.bincount(levels.astype(int))[2:] > 30).all()  # of 1,000; P5 is read for the largest alone
 
 
 def test_examples_have_their_boxes_around_their_masks():
