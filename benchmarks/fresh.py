@@ -21,6 +21,7 @@ from benchmarks.networks import CATEGORIES, OBJECTS, Step, experiment, theirs_st
 from benchmarks.reference import CLASSES, SIZE, Dtype, Reference, config_of, detector, example
 from benchmarks.rows import Row
 from maskrcnn_jax import models
+from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.config import TrainConfig
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.reports.golden import picture
@@ -34,7 +35,7 @@ def compile_times(dtype: Dtype) -> Iterator[Row]:
     """Cold, with the persistent cache empty; and the second start, which finds what the first one left there."""
     for program, title in PROGRAMS.items():
         with tempfile.TemporaryDirectory() as cache:
-            first, second = (_run(program, "ours", dtype, JAX_COMPILATION_CACHE_DIR=cache) for _ in range(2))
+            first, second = (_run(program, "ours", dtype, MASKRCNN_CACHE=cache) for _ in range(2))
         yield Row(f"compile, {title}, cold", [first["compile"]], [], "alone")
         yield Row(f"compile, {title}, from the cache", [second["compile"]], [], "alone")
         yield Row(
@@ -59,6 +60,7 @@ def _run(program: str, system: str, dtype: Dtype, **environment: str) -> dict[st
 
 def main(program: str, system: str, dtype: Dtype, since: float) -> None:
     """Run it and print."""
+    use_compilation_cache()
     call, peak = (_ours if system == "ours" else _theirs)(program, dtype)
     seconds = []
     for _ in range(2):

@@ -1,7 +1,7 @@
 """torchvision on this machine, and what stands for it where its operators are not compiled."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -134,9 +134,7 @@ class Reference:
 
 def config_of(dtype: Dtype) -> ModelConfig:
     """torchvision's model in this package."""
-    if dtype == "bfloat16":
-        raise SystemExit("this package does not compute in bfloat16 yet; --dtype bfloat16 has the parts nms and roi_align")
-    return presets.torchvision_v1(CLASSES)
+    return replace(presets.torchvision_v1(CLASSES), compute_dtype=dtype)
 
 
 def detector(reference: Reference, backbone: str, classes: int, *, trainable_layers: int = 5, **settings: Any) -> Any:
