@@ -28,18 +28,19 @@ from maskrcnn_jax import load_experiment, models
 from maskrcnn_jax.config import ExperimentConfig, OptimizerConfig, TrainConfig
 from maskrcnn_jax.data import make_batch
 from maskrcnn_jax.inference import Predictor
+from maskrcnn_jax.reports.compare import partners
 from maskrcnn_jax.reports.golden import picture
 from maskrcnn_jax.structs import Category, Example
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.placement import placed, to_devices
 from maskrcnn_jax.training.step import TrainState, init_state
 from tests.golden.bounds import BOX_PX, FPN, SCORE
-from tests.golden.matching import one_to_one
 
 CATEGORIES = [Category(i, str(i)) for i in range(CLASSES)]
 OBJECTS, NUCLEI_SIZE, NUCLEI = 2, (256, 320), 30
 # Of the largest value of a level. float32: tests/golden/bounds.py. Elsewhere: 50 layers of 8 or 10 bits of mantissa.
 SAME = FPN, 5e-2
+NEAR_TIES = 2  # detections of 100
 SAME_PIXELS = 1e-3  # of the pasted masks: boxes are cut to integers, and probabilities lie near one half
 
 
@@ -181,10 +182,15 @@ def _exact(reference: Reference) -> bool:
 
 
 def _check_result(result: Any, expected: dict[str, Any]) -> None:
-    rows = one_to_one(expected["boxes"], expected["labels"], result.boxes, result.labels)
-    boxes = np.abs(result.boxes[rows] - expected["boxes"]).max()
-    scores = np.abs(result.scores[rows] - expected["scores"]).max()
-    masks = mask_utils.decode([result.masks[row] for row in rows]).transpose(2, 0, 1)
-    pixels = (masks != (expected["masks"][:, 0] >= 0.5)).mean()
-    if not (boxes <= BOX_PX and scores <= SCORE and pixels <= SAME_PIXELS):
-        raise SystemExit(f"inference differs from torchvision's: boxes {boxes:.1e} px, scores {scores:.1e}, {pixels:.1e} of the pixels")
+    """One to one but for near-ties of NMS: where two boxes overlap as much as its threshold, noise decides."""
+    pairs, distances = partners(result.boxes, expected["boxes"], result.labels, expected["labels"])
+    mine, theirs = pairs.T
+    alone = max(len(result.boxes), len(expected["boxes"])) - len(pairs)
+    scores = np.abs(result.scores[mine] - expected["scores"][theirs]).max()
+    masks = mask_utils.decode([result.masks[row] for row in mine]).transpose(2, 0, 1)
+    pixels = (masks != (expected["masks"][theirs, 0] >= 0.5)).mean()
+    if not (alone <= NEAR_TIES and distances.max() <= BOX_PX and scores <= SCORE and pixels <= SAME_PIXELS):
+        raise SystemExit(
+            f"inference differs from torchvision's: {alone} detections without a partner, boxes {distances.max():.1e} px, "
+            f"scores {scores:.1e}, {pixels:.1e} of the pixels"
+        )
