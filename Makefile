@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast test-python coverage golden soak short lint audit format parity numerics mutants bench-nuclei bench-overfit bench-scaling clean
+.PHONY: demo test test-fast test-python coverage golden soak short lint audit format parity numerics mutants bench bench-nuclei bench-overfit bench-scaling clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -64,6 +64,9 @@ short: $(VENV)/.parity  ## of `golden` and `parity` a part: one network of each 
 mutants: $(VENV)/.dev $(VENV)/.test  ## survivors of mutmut over maskrcnn_jax/ops
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
+
+bench: $(VENV)/.parity  ## this package and torchvision side by side: half an hour
+	$(BIN)/python scripts/benchmark.py
 
 bench-nuclei: $(VENV)/.package
 	$(BIN)/python scripts/bench_nuclei.py

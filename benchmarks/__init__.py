@@ -1,0 +1,1 @@
+"""What `scripts/benchmark.py` measures: this package and torchvision side by side."""

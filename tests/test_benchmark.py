@@ -1,0 +1,118 @@
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks import operators, rows, scaling
+from benchmarks.reference import against, example
+from benchmarks.rows import Row
+
+
+class Clock:
+    """Time that passes only while somebody works."""
+
+    def __init__(self):
+        self.now, self.calls = 0.0, []
+
+    def __call__(self):
+        return self.now
+
+    def work(self, name, *seconds):
+        """A call that takes the first of `seconds`, then the second ..., then the last one again and again."""
+        left = list(seconds)
+
+        def call():
+            self.now += left.pop(0) if len(left) > 1 else left[0]
+            self.calls.append(name)
+
+        return call
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(rows.in_turn, "__kwdefaults__", {"clock": clock})
+    return clock
+
+
+def test_calls_take_turns_after_two_that_do_not_count(clock):
+    ours, theirs = rows.in_turn(clock.work("ours", 9, 5, 1, 2), clock.work("theirs", 8, 7, 3), repeats=2)
+    assert (ours, theirs) == ([1, 2], [3, 3])
+    assert clock.calls == ["ours", "theirs", "ours", "theirs", "ours", "theirs", "ours", "theirs"]
+
+
+def test_a_short_call_is_called_several_times_a_turn(clock):
+    ((seconds,),) = rows.in_turn(clock.work("short", 0.02), repeats=1)
+    assert seconds == pytest.approx(0.02)
+    assert len(clock.calls) == 2 + math.ceil(rows.LEAST / 0.02)
+
+
+def test_a_line_has_medians_quartiles_and_the_ratio():
+    row = Row("x", [0.1, 0.2, 0.3], [3, 4, 5], "live", "a note")
+    assert rows.line(row) == "| x | 200 ms (150 ... 250) | 4 s (3.5 ... 4.5) | 20.00 | live | a note |"
+    assert rows.ratio(row) == 20
+
+
+def test_a_line_without_torchvision():
+    assert rows.line(Row("x", [512.0], [], "alone", "", "MiB")) == "| x | 512 MiB (512 ... 512) |  |  | alone |  |"
+    assert rows.line(Row("x", [1.0], [], "alone", "", "")) == "| x | 1 (1 ... 1) |  |  | alone |  |"
+
+
+def test_the_document_is_json_with_machine_versions_and_date():
+    written = json.loads(json.dumps(rows.document([Row("x", [1.0, 3.0], [4.0], "live"), Row("y", [1.0], [], "alone")], ["command"])))
+    assert set(written) == {"date", "command", "machine", "versions", "rows"}
+    assert written["versions"]["jax"]
+    assert written["machine"]["cores"] >= 1
+    first, second = written["rows"]
+    assert (first["ours"], first["ours_median"], first["theirs_median"], first["ratio"]) == ([1, 3], 2, 4, 2)
+    assert "ratio" not in second
+
+
+def test_a_scaled_row_says_so(clock):
+    reference = SimpleNamespace(compiled=False, backbone_fpn=clock.work("backbone", 2))
+    row = against(reference, "x", clock.work("ours", 1), pytest.fail, factor=2.2, repeats=2, note="note")
+    assert row == Row("x", [1, 1], [4.4, 4.4], "scaled", "torchvision: 2.2 x its backbone+FPN of this run; note")
+    other = against(reference, "x", clock.work("ours", 1), pytest.fail, factor=3, repeats=1, scaled_from=clock.work("other", 5))
+    assert other.theirs == [15]
+
+
+def test_a_live_row_is_torchvisions_own_time(clock):
+    row = against(SimpleNamespace(compiled=True), "x", clock.work("ours", 1), clock.work("theirs", 3), factor=2.2, repeats=1)
+    assert row == Row("x", [1], [3], "live", "")
+
+
+@pytest.mark.parametrize("kind", ["spread", "clustered"])
+def test_nms_of_a_few_boxes(monkeypatch, kind):
+    monkeypatch.setattr(rows, "LEAST", 0)
+    reference = SimpleNamespace(compiled=False, backbone_fpn=lambda: None)
+    row = operators.nms_row(reference, kind, 100, 0.01, repeats=2)
+    assert row.name == f"NMS, 100 {kind} boxes"
+    assert len(row.ours) == len(row.theirs) == 2
+    assert row.how == "scaled"
+
+
+def test_rois_lie_in_the_image_on_every_level():
+    boxes = operators.roi_boxes(1000)
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] <= np.array(operators.SIZE[::-1]) + 1e-3).all()
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    levels = np.clip(np.floor(4 + np.log2(np.sqrt(areas) / 224)), 2, 5)
+    assert (np.bincount(levels.astype(int))[2:] > 30).all()  # of 1,000; P5 is read for the largest alone
+
+
+def test_examples_have_their_boxes_around_their_masks():
+    made = example((200, 300), 3, 5, 0)
+    assert made.masks.shape == (3, 200, 300)
+    for box, mask in zip(made.boxes, made.masks, strict=True):
+        inside = np.zeros((200, 300), bool)
+        x0, y0, x1, y1 = box.round().astype(int)
+        inside[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1] = True
+        assert mask.any()
+        assert not mask[~inside].any()
+
+
+def test_the_slope_of_a_power_is_its_exponent():
+    work = (1, 2, 4)
+    assert scaling._slopes(work, [[w**1.5, 7 * w**0.5] for w in work]) == pytest.approx([1.5, 0.5])
