@@ -48,6 +48,7 @@ def input_pipeline(reference: Reference, repeats: int, data: Path) -> Iterator[R
 
 def _loader(reference: Reference, annotations: Path, images: Path, indices: list[int], min_side: int, max_side: int, *, flip: float) -> Any:
     """torchvision's: CocoDetection, transforms v2, DataLoader."""
+    datasets = reference.torchvision.datasets
     from torchvision.transforms import v2  # after what it lacks has been put in its place
 
     steps = [
@@ -58,7 +59,6 @@ def _loader(reference: Reference, annotations: Path, images: Path, indices: list
         v2.SanitizeBoundingBoxes(),
         v2.ToPureTensor(),
     ]
-    datasets = reference.torchvision.datasets
     with contextlib.redirect_stdout(io.StringIO()):
         dataset = datasets.CocoDetection(str(images), str(annotations), transforms=v2.Compose(steps))
     dataset = datasets.wrap_dataset_for_transforms_v2(dataset, target_keys=("image_id", "boxes", "labels", "masks"))
