@@ -62,8 +62,8 @@ def conv(
 def convolve(x: Input, kernel: Kernel, stride: int, groups: int) -> Output:
     """Convolution with an odd kernel and padding (k - 1) / 2, each group of outputs from its own group of inputs.
 
-    On CPUs it and its gradients take the form that is fastest there. XLA's own of the kernel's gradient, a convolution whose window
-    is as large as the image, takes two to ten times as long as any here.
+    On CPUs it and its gradients take a form that is fast there where channels and cells are many. XLA's own of the kernel's gradient, a
+    convolution whose window is as large as the image, can take several times as long.
     """
     return _on_cpus(convolve_3x3 if _has_tiles(x, kernel, stride, groups, TILES_FROM) else None, _xla(stride, groups), x, kernel)
 
