@@ -86,10 +86,12 @@ def crop_mask(mask: UInt8[np.ndarray, "h w"], box: Box, m: int) -> tuple[UInt8[n
 
 def tight_box(mask: UInt8[np.ndarray, "h w"]) -> Box:
     """Smallest (x0, y0, x1, y1) that holds every pixel of `mask`, x1 and y1 exclusive; (0, 0, 0, 0) where there is none."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(columns):
+    rows = np.flatnonzero(mask.max(axis=1, initial=0))
+    if not len(rows):
         return 0, 0, 0, 0
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[y0:y1].max(axis=0))
+    return int(columns[0]), y0, int(columns[-1]) + 1, y1
 
 
 def _extent(low: int, high: int, m: int) -> tuple[int, int]:

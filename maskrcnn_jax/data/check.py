@@ -86,8 +86,9 @@ def _faults(example: Example, classes: int) -> Iterator[str]:
         yield f"boxes are {_form(boxes)}; give float32{[n, 4]}, one a label"
     if not (_is(example.crowd, np.bool_, 1) and len(example.crowd) == n):
         yield f"crowd is {_form(example.crowd)}; give bool{[n]}, one a label"
-    if masks.max(initial=0) > 1:
-        yield f"masks hold {masks.max()}; give 0 and 1 alone, for example (masks > 0).astype(np.uint8)"
+    largest = masks.max(axis=(1, 2), initial=0)
+    if largest.max(initial=0) > 1:
+        yield f"masks hold {largest.max()}; give 0 and 1 alone, for example (masks > 0).astype(np.uint8)"
     if not np.isfinite(boxes).all():
         yield "a box is NaN or infinite; correct it, or leave the object out"
     if (boxes[:, :2] > boxes[:, 2:]).any():
@@ -95,8 +96,8 @@ def _faults(example: Example, classes: int) -> Iterator[str]:
     height, width = size
     if n and (boxes.min() < 0 or boxes[:, 2].max() > width or boxes[:, 3].max() > height):
         yield f"a box reaches out of the image, which is {height} x {width} (height x width); clip it, or leave the object out"
-    if not masks.any(axis=(1, 2)).all():
-        yield f"mask {int(np.argmin(masks.any(axis=(1, 2))))} has no pixel; draw it, or leave the object out"
+    if not largest.all():
+        yield f"mask {int(np.argmin(largest))} has no pixel; draw it, or leave the object out"
     if n and not 1 <= labels.min() <= labels.max() <= classes:
         yield f"labels are {labels.min()} ... {labels.max()} of {classes} categories; give the position in `categories` plus one"
 

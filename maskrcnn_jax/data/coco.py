@@ -106,7 +106,7 @@ class CocoSource:
         masks = np.zeros((len(objects), height, width), np.uint8)
         for mask, found in zip(masks, objects, strict=True):
             mask[...] = bitmap(found.segmentation, height, width)
-        kept = np.flatnonzero(masks.any(axis=(1, 2)))
+        kept = np.flatnonzero(masks.max(axis=(1, 2), initial=0))
         if len(kept) < len(objects):
             ids = [found.id for n, found in enumerate(objects) if n not in kept]
             _log.warning("%s: image id %d: annotation ids %s cover no pixel, left out", self.annotation_file, self.image_ids[i], ids)

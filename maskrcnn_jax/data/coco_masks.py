@@ -7,6 +7,7 @@ columns, zeros first}, `counts` being a list of integers or COCO's compressed te
 import math
 from typing import Any
 
+import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 from pycocotools import mask as coco_mask
@@ -48,7 +49,7 @@ def bitmap(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray, "h w
     counts = segmentation["counts"]
     runs = _integers(counts) if isinstance(counts, list) else _decompressed(counts)
     ones = np.repeat((np.arange(len(runs)) % 2).astype(np.uint8), runs)
-    return ones.reshape(width, height).T
+    return cv2.transpose(ones.reshape(width, height))
 
 
 def _polygon_box(polygon: Any, height: int, width: int) -> tuple[float, float, float, float]:

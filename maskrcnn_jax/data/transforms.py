@@ -33,7 +33,7 @@ def resize_masks(masks: UInt8[np.ndarray, "n h w"], size: Size) -> UInt8[np.ndar
     resized = np.zeros((len(masks), *size), np.uint8)
     for target, mask in zip(resized, masks, strict=True):
         grey = cv2.resize(mask * np.uint8(255), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-        np.greater_equal(grey, 128, out=target, casting="unsafe")
+        cv2.threshold(grey, 127, 1, cv2.THRESH_BINARY, dst=target)
     return resized
 
 
@@ -41,16 +41,21 @@ def flip_horizontal(example: Example) -> Example:
     """Example mirrored left to right; twice is the identity."""
     x0, y0, x1, y1 = example.boxes.T
     width = np.float32(example.image.shape[1])
+    masks = np.empty_like(example.masks)
+    for target, mask in zip(masks, example.masks, strict=True):
+        cv2.flip(mask, 1, dst=target)
     return example._replace(
-        image=np.ascontiguousarray(example.image[:, ::-1]),
-        masks=np.ascontiguousarray(example.masks[:, :, ::-1]),
+        image=cv2.flip(example.image, 1),
+        masks=masks,
         boxes=np.stack([width - x1, y0, width - x0, y1], axis=1),
     )
 
 
 def drop_vanished(example: Example) -> Example:
     """Example without the objects whose mask has no pixel (shrunk away): there is nothing left in the image to learn them from."""
-    kept = example.masks.any(axis=(1, 2))
+    kept = example.masks.max(axis=(1, 2), initial=0) > 0  # NumPy's `any` takes five times as long
+    if kept.all():
+        return example
     return example._replace(masks=example.masks[kept], boxes=example.boxes[kept], labels=example.labels[kept], crowd=example.crowd[kept])
 
 
