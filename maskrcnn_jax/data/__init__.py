@@ -6,7 +6,9 @@ from maskrcnn_jax.data.check import check_example, check_image, check_source, ch
 from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.data.coco_categories import COCO_CATEGORIES, categories_by_id
 from maskrcnn_jax.data.coco_json import read_coco_json
-from maskrcnn_jax.data.decode import image_files, read_image
+from maskrcnn_jax.data.coco_masks import bitmap
+from maskrcnn_jax.data.decode import ImageSizeError, image_files, read_header, read_image
+from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.loader import batches
 from maskrcnn_jax.data.opening import open_source
 from maskrcnn_jax.data.plan import Plan, train_min_sides
@@ -18,11 +20,15 @@ __all__ = [
     "COCO_CATEGORIES",
     "CocoSource",
     "DataError",
+    "Fault",
+    "ImageSizeError",
     "Plan",
     "ShapesSource",
     "Size",
     "Source",
+    "Tell",
     "batches",
+    "bitmap",
     "canvas_for",
     "categories_by_id",
     "check_example",
@@ -40,6 +46,7 @@ __all__ = [
     "open_source",
     "read_coco_json",
     "read_example",
+    "read_header",
     "read_image",
     "resize",
     "resize_image",

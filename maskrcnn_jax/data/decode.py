@@ -3,16 +3,38 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
 
 # What Pillow's readers raise on bad bytes; they have no common error.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+
+
+class ImageSizeError(DataError):
+    """An image file of another size than its annotations say."""
+
+
+class ImageHeader(NamedTuple):
+    """What a file says before its pixels: `mode` as Pillow calls it, and `orientation` as EXIF does, 1 being upright."""
+
+    mode: str
+    orientation: int
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Mode and orientation of a file that `read_image` has read."""
+    with Image.open(path) as image:
+        try:
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        except _UNREADABLE:
+            orientation = 1
+        return ImageHeader(image.mode, orientation if orientation in range(1, 9) else 1)
 
 
 def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3"]:
@@ -31,7 +53,8 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
 
     Raises:
       DataError: a missing, truncated or unreadable file, or one without permission; more pixels than Pillow reads;
-        values that are neither 8 nor 16 bits; another size than `size`.
+        values that are neither 8 nor 16 bits.
+      ImageSizeError: another size than `size`.
     """
     try:
         with Image.open(path) as image:
@@ -66,7 +89,7 @@ def _of_size(path: Path, stored: Image.Image, turned: Image.Image, size: Size | 
     for image in (turned, stored):
         if size is None or (image.height, image.width) == size:
             return image
-    raise DataError(
+    raise ImageSizeError(
         f"{path}: the file is {turned.height} x {turned.width} (height x width), the annotations say {size[0]} x {size[1]}; "  # type: ignore[index]
         "correct height and width in the annotations, or put back the image they were made on"
     )

@@ -1,0 +1,24 @@
+"""What is wrong with a dataset, one thing at a time: training raises the first fault, a check of the data lists them all."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with a COCO dataset.
+
+    kind: a short name of the sort of fault, such as "missing-file".
+    message: names file and ids, and says what to do: the text of training's DataError.
+    left_out: whether training leaves the object out with a warning; otherwise it stops.
+    """
+
+    kind: str
+    message: str
+    image_id: int | None = None
+    annotation_id: int | None = None
+    category_id: int | None = None
+    left_out: bool = False
+
+
+Tell = Callable[[Fault], None]
+"""Hears of each fault; raising in it stops the reading."""
