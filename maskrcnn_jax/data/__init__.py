@@ -3,7 +3,7 @@
 from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
 from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources, read_example
-from maskrcnn_jax.data.coco import CocoSource
+from maskrcnn_jax.data.coco import CocoSource, object_box
 from maskrcnn_jax.data.coco_categories import COCO_CATEGORIES, categories_by_id
 from maskrcnn_jax.data.coco_json import read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap
@@ -43,6 +43,7 @@ __all__ = [
     "image_name",
     "make_batch",
     "nonempty_indices",
+    "object_box",
     "open_source",
     "read_coco_json",
     "read_example",

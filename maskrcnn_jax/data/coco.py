@@ -82,7 +82,7 @@ class CocoSource:
         except DataError as error:
             raise DataError(f"{self.annotation_file}: image id {self.image_ids[i]}: {error}") from None
         objects, masks = self._drawn(i, height, width)
-        boxes = [_box(found, mask, height, width) for found, mask in zip(objects, masks, strict=True)]
+        boxes = [object_box(found, mask, height, width) for found, mask in zip(objects, masks, strict=True)]
         return Example(
             image=image,
             image_id=int(self.image_ids[i]),
@@ -140,8 +140,8 @@ def _listing(folder: Path) -> set[str]:
         return set()
 
 
-def _box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:
-    """(x0, y0, x1, y1) in pixels, clipped to the image."""
+def object_box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:
+    """(x0, y0, x1, y1) in pixels: the annotation's, clipped to the image of `height` x `width`, or that of `mask` where it has none."""
     if found.bbox is None:
         return np.array(tight_box(mask), np.float32)
     x, y, w, h = found.bbox

@@ -5,14 +5,20 @@ from typing import Literal
 
 from maskrcnn_jax.config import DataConfig
 from maskrcnn_jax.data.coco import CocoSource
+from maskrcnn_jax.data.faults import Tell
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source
 
 _VAL_START = 10**9  # pictures from here on are for validation: no training set reaches them
 
 
-def open_source(config: DataConfig, split: Literal["train", "val"]) -> Source:
+def open_source(config: DataConfig, split: Literal["train", "val"], tell: Tell | None = None) -> Source:
     """The training or the validation source; files of the other are not looked at.
+
+    Args:
+      config: the data.
+      split: which of the two.
+      tell: see `CocoSource`.
 
     Raises:
       DataError: a path that is empty or does not exist, naming the field of `config`; kind `own`, whose sources only the user
@@ -26,7 +32,7 @@ def open_source(config: DataConfig, split: Literal["train", "val"]) -> Source:
         )
     if config.kind == "shapes":
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
-    return CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"))
+    return CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"), tell=tell)
 
 
 def _path(config: DataConfig, name: str) -> str:

@@ -1,0 +1,125 @@
+"""Both splits of a dataset, opened in spite of what is wrong with them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from maskrcnn_jax.config import ConfigError, ExperimentConfig, InputConfig
+from maskrcnn_jax.data import (
+    CocoSource,
+    DataError,
+    Fault,
+    Source,
+    canvas_for,
+    check_source,
+    image_files,
+    nonempty_indices,
+    open_source,
+    resized_size,
+    train_min_sides,
+)
+from maskrcnn_jax.reports.check_data.findings import Finding, Place, from_fault
+from maskrcnn_jax.training.inputs import check_categories, check_classes
+
+SplitName = Literal["train", "val"]
+SPLITS: tuple[SplitName, ...] = ("train", "val")
+
+
+def open_splits(config: ExperimentConfig, given: tuple[Source, Source] | None, findings: list[Finding]) -> dict[str, Source]:
+    """The splits that can be opened; what is wrong with either goes to `findings`."""
+    opened: dict[str, Source] = {}
+    for i, split in enumerate(SPLITS):
+        faults: list[Fault] = []
+        try:
+            source = open_source(config.data, split, faults.append) if given is None else given[i]
+            check_source(source)
+            opened[split] = source
+        except DataError as error:
+            findings.append(Finding(kind="dataset", message=str(error), places=(Place(split=split),)))
+        findings.extend(_located(faults, split, opened.get(split)))
+    return opened
+
+
+def misfits(config: ExperimentConfig, splits: dict[str, Source]) -> Iterator[Finding]:
+    """What keeps the model of `config` from being trained or measured on the splits."""
+    for split, source in splits.items():
+        try:
+            if split == "train":
+                check_classes(config, source)
+            elif "train" in splits:
+                check_categories(splits["train"].categories, source, config)
+        except (ConfigError, DataError) as error:
+            yield Finding(kind="classes", message=str(error), places=(Place(split=split),))
+        yield from _without_canvas(config, split, source)
+    if "train" in splits and len(splits["train"]) and config.data.drop_empty:
+        try:
+            nonempty_indices(splits["train"])
+        except DataError as error:
+            yield Finding(kind="no-objects", message=str(error), places=(Place(split="train"),))
+
+
+def extra_files(splits: dict[str, Source]) -> Iterator[Finding]:
+    """Image files beside those of the annotations, in the folders that those are in, that neither split names."""
+    named: dict[Path, str] = {}
+    for split, source in splits.items():
+        if isinstance(source, CocoSource):
+            named |= {source.image_path(i).resolve(): split for i in range(len(source))}
+    folders: dict[Path, str] = {}
+    for path, split in named.items():
+        folders.setdefault(path.parent, split)
+    for folder, split in folders.items():
+        for path in image_files(folder) if folder.is_dir() else []:
+            if path.resolve() not in named:
+                message = "no annotation file names it; add it, or move it away"
+                yield Finding(kind="extra-file", message=message, places=(Place(split=split, file=str(path)),))
+
+
+def file_name(source: Source, i: int) -> str:
+    """The name of image `i`, relative to its folder; empty where the source has no files."""
+    return str(source.image_path(i).relative_to(source.image_folder)) if isinstance(source, CocoSource) else ""
+
+
+def image_id(source: Source, i: int) -> int | None:
+    """The id of image `i`, where it is known without reading it."""
+    ids = getattr(source, "image_ids", None)
+    return None if ids is None else int(ids[i])
+
+
+def training_side(config: ExperimentConfig) -> int:
+    """The short side that stands for those which training draws from: the middle one."""
+    sides = sorted(train_min_sides(config.data, config.model.input))
+    return sides[len(sides) // 2]
+
+
+def _located(faults: list[Fault], split: str, source: Source | None) -> Iterator[Finding]:
+    """Findings with the image's file, and messages that do not repeat the annotation file, which every one begins with."""
+    if not isinstance(source, CocoSource):
+        yield from (from_fault(fault, split, "") for fault in faults)
+        return
+    index = {int(id_): i for i, id_ in enumerate(source.image_ids)}
+    for fault in faults:
+        short = fault._replace(message=fault.message.removeprefix(f"{source.annotation_file}: "))
+        known = index.get(fault.image_id) if fault.image_id is not None else None
+        yield from_fault(short, split, "" if known is None else file_name(source, known))
+
+
+def _without_canvas(config: ExperimentConfig, split: str, source: Source) -> Iterator[Finding]:
+    """Images that fit no canvas at the largest short side of the split."""
+    side = max(train_min_sides(config.data, config.model.input)) if split == "train" else config.model.input.min_side
+    counts = getattr(source, "object_counts", None) if split == "train" and config.data.drop_empty else None
+    fits: dict[tuple[int, int], str] = {}
+    for i, (height, width) in enumerate(source.sizes):
+        size = (int(height), int(width))
+        if size not in fits:
+            fits[size] = _canvas_fault(size, side, config.model.input)
+        if fits[size] and (counts is None or counts[i]):
+            place = Place(split=split, file=file_name(source, i), image_id=image_id(source, i))
+            yield Finding(kind="no-canvas", message=fits[size], places=(place,))
+
+
+def _canvas_fault(size: tuple[int, int], side: int, config: InputConfig) -> str:
+    try:
+        canvas_for(resized_size(size, side, config.max_side, config.resize), config)
+        return ""
+    except DataError as error:
+        return str(error)
