@@ -33,8 +33,8 @@ class Histogram:
 class Split:
     """A split in numbers.
 
-    empty_images: without an object that is no crowd. objects: without crowds. most_objects: of an image, crowds among them. heights, widths:
-    smallest and largest, pixels.
+    empty_images: without an object that is no crowd. objects: without crowds. most_objects: of an image, crowds among them.
+    heights, widths: smallest and largest, pixels.
     """
 
     name: str
