@@ -39,11 +39,11 @@ def main(arguments: Sequence[str]) -> None:
     command = parse(CheckDataCommand, load_experiment(name), rest, prog=f"maskrcnn check-data {name}", about=describe_experiment(name))
     if command.out is not None:
         command.out.mkdir(parents=True, exist_ok=True)  # what forbids it is told before the data are read
-    report, sources = check_data.check_data(experiment_of(command), step=command.step)
+    report, pictures = check_data.check_data(experiment_of(command), step=command.step)
     console = Console()
     console.print(check_data.summary(report))
     if command.out is not None:
-        check_data.write_report(command.out, report, sources)
+        check_data.write_report(command.out, report, pictures)
         console.print(f"report.json and report.html: {command.out}", highlight=False, soft_wrap=True)
     if not report.sound:
         raise SystemExit(1)

@@ -6,7 +6,7 @@ from maskrcnn_jax.data.check import check_example, check_image, check_source, ch
 from maskrcnn_jax.data.coco import CocoSource, object_box
 from maskrcnn_jax.data.coco_categories import COCO_CATEGORIES, categories_by_id
 from maskrcnn_jax.data.coco_json import read_coco_json
-from maskrcnn_jax.data.coco_masks import bitmap
+from maskrcnn_jax.data.coco_masks import bitmap, covers_pixels
 from maskrcnn_jax.data.decode import ImageSizeError, image_files, read_header, read_image
 from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.loader import batches
@@ -35,6 +35,7 @@ __all__ = [
     "check_image",
     "check_source",
     "check_sources",
+    "covers_pixels",
     "crop_mask",
     "drop_vanished",
     "fingerprint",

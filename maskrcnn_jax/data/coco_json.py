@@ -155,7 +155,8 @@ def _objects(
     def report(row: dict[str, Any], kind: str, message: str, *, left_out: bool = False) -> None:
         image_id = row.get("image_id")
         named = image_id if type(image_id) is int else None
-        tell(Fault(kind, f"{path}: image id {image_id}, annotation id {row['id']}: {message}", named, row["id"], left_out=left_out))
+        where = f"{path}: image id {image_id}, annotation id {row['id']}"
+        tell(Fault(kind, f"{where}: {message}", named, row["id"], left_out=left_out, row=row))
 
     for row in rows:
         image_id = row.get("image_id")

@@ -1,7 +1,7 @@
 """What is wrong with a dataset, one thing at a time: training raises the first fault, a check of the data lists them all."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Fault(NamedTuple):
@@ -10,6 +10,7 @@ class Fault(NamedTuple):
     kind: a short name of the sort of fault, such as "missing-file".
     message: names file and ids, and says what to do: the text of training's DataError.
     left_out: whether training leaves the object out with a warning; otherwise it stops.
+    row: the annotation, as the file has it; None where it is no annotation's fault.
     """
 
     kind: str
@@ -18,6 +19,7 @@ class Fault(NamedTuple):
     annotation_id: int | None = None
     category_id: int | None = None
     left_out: bool = False
+    row: dict[str, Any] | None = None
 
 
 Tell = Callable[[Fault], None]

@@ -89,7 +89,7 @@ def _canvas(size: Size, config: InputConfig) -> Size:
 
 
 def _size_histogram(boxes: np.ndarray) -> Histogram:
-    """Of square roots of areas, two bins an octave; what is below a pixel counts as one."""
+    """Of square roots of areas, two bins an octave, an empty one at each end; what is below a pixel counts as one."""
     roots = np.maximum(np.sqrt(np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)), 1)
-    first, last = np.floor(2 * np.log2(roots.min())), np.floor(2 * np.log2(roots.max())) + 1
+    first, last = np.floor(2 * np.log2(roots.min())) - 1, np.floor(2 * np.log2(roots.max())) + 2
     return histogram(roots, tuple(float(edge) for edge in 2 ** (np.arange(first, last + 1) / 2)))

@@ -19,7 +19,8 @@ def advice_lines(report: Report) -> list[tuple[str, str]]:
     lines = []
     if (fit := report.anchors) is not None:
         lines.append(("anchors", f"{_fit(fit.configured, fit.objects)}, images resized to {fit.short_side}."))
-        lines.append(("better anchors", f"{_fit(fit.better, fit.objects)}." if fit.better else "None found that miss fewer objects."))
+        better = f"{_fit(fit.better, fit.objects)}. {_flags(fit.better)}" if fit.better else "None found that miss fewer objects."
+        lines.append(("better anchors", better))
     if report.canvases is not None and report.better_canvases is not None:
         lines.append(("canvases", f"{_canvases(report.canvases)}."))
         lines.append(("better canvases", f"{_canvases(report.better_canvases)}." if _saves(report) else "None found that pad less."))
@@ -42,6 +43,11 @@ def _fit(fit: AnchorFit, objects: int) -> str:
     sizes, ratios = (", ".join(f"{value:g}" for value in values) for values in (fit.sizes, fit.ratios))
     missed = f"{fit.under:,} of {objects:,} training objects ({fit.under / objects:.1%}) have a best IoU under 0.5"
     return f"Sizes {sizes}, ratios {ratios}: {missed}, the mean is {fit.mean_iou:.2f}"
+
+
+def _flags(fit: AnchorFit) -> str:
+    sizes, ratios = (" ".join(f"{value:g}" for value in values) for values in (fit.sizes, fit.ratios))
+    return f"To take them: --model.anchors.sizes {sizes} --model.anchors.ratios {ratios}"
 
 
 def _canvases(canvases: Canvases) -> str:

@@ -100,12 +100,12 @@ def _shape_faults(polygons: list[list[float]], box: Box, tight: Box) -> Iterator
         elif (edges := crossing(points)) is not None:
             crossed.append((number, *edges))
     if flat:
-        yield "degenerate-polygon", f"polygon {flat[0]} of {len(polygons)} has all its points on one line; remove it"
+        yield "degenerate-polygon", f"all points of segmentation[{flat[0]}] lie on one line; remove it"
     if crossed:
         number, first, second = crossed[0]
         yield (
             "self-intersection",
-            f"edges {first} and {second} of polygon {number} of {len(polygons)} cross; draw it again, or split it in two",
+            f"edges {first} and {second} of segmentation[{number}] cross; draw it again, or split it in two",
         )
     off, side = float(np.abs(box - tight).max()), float(max(tight[2] - tight[0], tight[3] - tight[1]))
     if off > BOX_PIXELS and off > BOX_SHARE * side:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig, InputConfig
 from maskrcnn_jax.data import (
@@ -25,9 +25,17 @@ SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, ...] = ("train", "val")
 
 
-def open_splits(config: ExperimentConfig, given: tuple[Source, Source] | None, findings: list[Finding]) -> dict[str, Source]:
-    """The splits that can be opened; what is wrong with either goes to `findings`."""
+class Opened(NamedTuple):
+    """The splits that could be opened, and of each, annotation id -> row of the annotations that its reader leaves out."""
+
+    sources: dict[str, Source]
+    left_out: dict[str, dict[int, dict[str, Any]]]
+
+
+def open_splits(config: ExperimentConfig, given: tuple[Source, Source] | None, findings: list[Finding]) -> Opened:
+    """What can be opened of both splits; what is wrong with either goes to `findings`."""
     opened: dict[str, Source] = {}
+    left_out: dict[str, dict[int, dict[str, Any]]] = {}
     for i, split in enumerate(SPLITS):
         faults: list[Fault] = []
         try:
@@ -37,7 +45,8 @@ def open_splits(config: ExperimentConfig, given: tuple[Source, Source] | None, f
         except DataError as error:
             findings.append(Finding(kind="dataset", message=str(error), places=(Place(split=split),)))
         findings.extend(_located(faults, split, opened.get(split)))
-    return opened
+        left_out[split] = {fault.annotation_id: fault.row for fault in faults if fault.annotation_id is not None and fault.row is not None}
+    return Opened(opened, left_out)
 
 
 def misfits(config: ExperimentConfig, splits: dict[str, Source]) -> Iterator[Finding]:
@@ -92,15 +101,19 @@ def training_side(config: ExperimentConfig) -> int:
 
 
 def _located(faults: list[Fault], split: str, source: Source | None) -> Iterator[Finding]:
-    """Findings with the image's file, and messages that do not repeat the annotation file, which every one begins with."""
+    """Findings with the image's file, and messages that do not repeat what else they say."""
     if not isinstance(source, CocoSource):
         yield from (from_fault(fault, split, "") for fault in faults)
         return
     index = {int(id_): i for i, id_ in enumerate(source.image_ids)}
     for fault in faults:
-        short = fault._replace(message=fault.message.removeprefix(f"{source.annotation_file}: "))
         known = index.get(fault.image_id) if fault.image_id is not None else None
-        yield from_fault(short, split, "" if known is None else file_name(source, known))
+        said = [source.annotation_file, *([] if known is None else [source.image_path(known)]), f"category id {fault.category_id}"]
+        said += [f"image id {fault.image_id}, annotation id {fault.annotation_id}", f"image id {fault.image_id}"]
+        message = fault.message
+        for prefix in said:
+            message = message.removeprefix(f"{prefix}: ")
+        yield from_fault(fault._replace(message=message), split, "" if known is None else file_name(source, known))
 
 
 def _without_canvas(config: ExperimentConfig, split: str, source: Source) -> Iterator[Finding]:
@@ -122,4 +135,4 @@ def _canvas_fault(size: tuple[int, int], side: int, config: InputConfig) -> str:
         canvas_for(resized_size(size, side, config.max_side, config.resize), config)
         return ""
     except DataError as error:
-        return str(error)
+        return str(error).removeprefix("an image: ")

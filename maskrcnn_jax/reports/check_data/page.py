@@ -2,20 +2,18 @@
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from maskrcnn_jax.data import Source
 from maskrcnn_jax.reports.check_data.charts import HEIGHT, WIDTH, charts_of
 from maskrcnn_jax.reports.check_data.findings import KINDS, Finding, Kind
 from maskrcnn_jax.reports.check_data.lines import advice_lines, verdict
 from maskrcnn_jax.reports.check_data.pictures import Pictures
 from maskrcnn_jax.reports.check_data.report import Report
 
-PICTURES, ROWS = 24, 500
+PICTURES, ROWS = 12, 500
 """Of a kind of findings, so many have a picture, and so many a row; report.json has all."""
 
 
@@ -30,15 +28,15 @@ class Section:
     rows: tuple[Finding, ...]
 
 
-def write_report(folder: Path, report: Report, sources: Mapping[str, Source]) -> None:
+def write_report(folder: Path, report: Report, pictures: Pictures) -> None:
     """Write report.json and report.html to `folder`, which is made if missing; what earlier reports left there is written over."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report.as_json(), indent=1), encoding="utf-8")
     # Names from JSON may hold half characters, which no encoding has.
-    (folder / "report.html").write_bytes(html(report, sources).encode("utf-8", "backslashreplace"))
+    (folder / "report.html").write_bytes(html(report, pictures).encode("utf-8", "backslashreplace"))
 
 
-def html(report: Report, sources: Mapping[str, Source]) -> str:
+def html(report: Report, pictures: Pictures) -> str:
     """The page, with its pictures in it."""
     environment = Environment(
         loader=PackageLoader("maskrcnn_jax.reports.check_data"),
@@ -49,7 +47,7 @@ def html(report: Report, sources: Mapping[str, Source]) -> str:
     )
     return environment.get_template("page.html").render(
         report=report,
-        sections=_sections(report, Pictures(sources)),
+        sections=_sections(report, pictures),
         verdict=verdict(report),
         advice=advice_lines(report),
         charts=charts_of(report),

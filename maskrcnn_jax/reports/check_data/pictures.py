@@ -1,100 +1,129 @@
 """Pictures of findings: the part of the image around the objects, with these drawn on it."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from maskrcnn_jax import visualize
-from maskrcnn_jax.data import CocoSource, DataError, Source, read_image
+from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, bitmap, covers_pixels, read_image, tight_box
 from maskrcnn_jax.reports.check_data.findings import Finding
-from maskrcnn_jax.reports.check_data.objects import Objects, coco_objects, example_objects
-from maskrcnn_jax.structs import Example
+from maskrcnn_jax.reports.check_data.objects import Box, Mask, Objects, coco_objects, example_objects
+from maskrcnn_jax.reports.check_data.opening import Opened
+from maskrcnn_jax.structs import Category, Example
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 
-SIDE = 320
+SIDE = 400
 """Long side of a picture of one image, pixels."""
 _AROUND = 0.75  # of the objects' long side, shown on each side of them
 _LEAST = 24  # pixels shown around objects at least
 _QUALITY = 80
 
 
-class Pictures:
-    """Pictures of findings of some splits; images are read again, one at a time."""
+class Drawn(NamedTuple):
+    """An object as it is drawn: its mask, perhaps empty, its box in the image's pixels, and what it is called."""
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
-        """Learn where each image id is."""
-        self._sources = sources
-        self._index = {
-            split: {int(id_): i for i, id_ in enumerate(ids)}
-            for split, source in sources.items()
-            if (ids := getattr(source, "image_ids", None)) is not None
-        }
+    mask: Mask
+    box: Box
+    name: str
+
+
+class Pictures:
+    """Pictures of findings; images are read again, one at a time."""
+
+    def __init__(self, splits: Opened, image_ids: Mapping[str, Mapping[int, int]]) -> None:
+        """Of findings of `splits`; `image_ids` are those of each split by index."""
+        self._splits = splits
+        self._index = {split: {id_: i for i, id_ in ids.items()} for split, ids in image_ids.items()}
 
     def jpeg(self, finding: Finding) -> bytes | None:
         """A picture of the finding's images side by side; None where none of them can be shown."""
         wanted: dict[tuple[str, int], list[int]] = {}
         for place in finding.places:
-            if place.image_id is not None and (index := self._at(place.split, place.image_id)) is not None:
+            index = self._index.get(place.split, {}).get(place.image_id) if place.image_id is not None else None
+            if index is not None:
                 ids = wanted.setdefault((place.split, index), [])
                 ids += [place.annotation_id] if place.annotation_id is not None else []
-        tiles = [tile for (split, index), ids in wanted.items() if (tile := _tile(self._sources[split], index, ids)) is not None]
+        tiles = [tile for (split, index), ids in wanted.items() if (tile := self._tile(split, index, ids)) is not None]
         if not tiles:
             return None
         picture = tiles[0] if len(tiles) == 1 else visualize.grid(tiles, len(tiles))
         _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         return encoded.tobytes()
 
-    def _at(self, split: str, image_id: int) -> int | None:
-        if split not in self._index and split in self._sources:  # a source that does not tell its ids is asked for them once
-            self._index[split] = _ids_by_reading(self._sources[split])
-        return self._index.get(split, {}).get(image_id)
-
-
-def _ids_by_reading(source: Source) -> dict[int, int]:
-    found = {}
-    for i in range(len(source)):
+    def _tile(self, split: str, index: int, ids: Sequence[int]) -> Picture | None:
+        """An image with the objects `ids`, or as a whole where none of them can be drawn; None where it cannot be read."""
+        source, left_out = self._splits.sources[split], self._splits.left_out.get(split, {})
         try:
-            found[int(source[i].image_id)] = i
+            image, objects = _read(source, index)
         except Exception:  # what a user's source raises is among the findings
-            continue
-    return found
+            return None
+        size = tuple(int(side) for side in source.sizes[index])
+        if image.shape[:2] != size:
+            return _small(image)
+        drawn = [_object(objects, k, source) for k, id_ in enumerate(objects.ids) if id_ is not None and id_ in ids]
+        rows = (left_out[id_] for id_ in ids if id_ in left_out and id_ not in objects.ids)
+        drawn += [found for row in rows if (found := _unread(row, *image.shape[:2])) is not None]
+        return _small(_around(image, drawn) if drawn else image)
 
 
-def _tile(source: Source, index: int, ids: Sequence[int]) -> Picture | None:
-    """Image `index` with the objects `ids`, or as a whole where none of them can be drawn; None where it cannot be read."""
-    try:
-        example, objects = _read(source, index)
-    except Exception:  # what a user's source raises is among the findings
-        return None
-    kept = [k for k, id_ in enumerate(objects.ids) if id_ in ids]
-    masks = [objects.mask(k) for k in kept]
-    if not kept or masks[0].shape != example.image.shape[:2]:
-        return _small(example.image)
-    boxes = [objects.box(k, mask) for k, mask in zip(kept, masks, strict=True)]
-    drawn = example._replace(
-        masks=np.stack(masks),
-        boxes=np.stack(boxes),
-        labels=np.array([objects.labels[k] for k in kept], np.int32),
-        crowd=np.array([objects.crowd[k] for k in kept], np.bool_),
-    )
-    return _small(visualize.draw_example(_cropped(drawn), source.categories))
-
-
-def _read(source: Source, index: int) -> tuple[Example, Objects]:
-    """An example without objects, and the objects."""
+def _read(source: Source, index: int) -> tuple[UInt8[np.ndarray, "h w 3"], Objects]:
     if not isinstance(source, CocoSource):
         example = source[index]
-        return example, example_objects(example)
+        return example.image, example_objects(example)
+    height, width = source.sizes[index]
     try:
-        image = read_image(source.image_path(index), tuple(source.sizes[index]))
-    except DataError:
-        image = read_image(source.image_path(index))  # of another size
-    empty = np.zeros(0, np.int32)
-    masks, boxes = np.zeros((0, *image.shape[:2]), np.uint8), np.zeros((0, 4), np.float32)
-    return Example(image, int(source.image_ids[index]), masks, boxes, empty, empty.astype(np.bool_)), coco_objects(source, index)
+        image = read_image(source.image_path(index), (int(height), int(width)))
+    except ImageSizeError:
+        image = read_image(source.image_path(index))
+    return image, coco_objects(source, index)
+
+
+def _object(objects: Objects, k: int, source: Source) -> Drawn:
+    """One that training sees, or one without a pixel, whose place its polygons tell."""
+    mask, name = objects.mask(k), source.categories[objects.labels[k] - 1].name
+    return Drawn(mask, objects.box(k, mask) if mask.any() else _extent(objects.polygons[k]), name)
+
+
+def _unread(row: dict[str, Any], height: int, width: int) -> Drawn | None:
+    """What can be drawn of an annotation that the reader leaves out: its mask, or a box around what there is."""
+    segmentation = row.get("segmentation")
+    with contextlib.suppress(DataError):
+        if covers_pixels(segmentation, height, width):
+            mask = bitmap(segmentation, height, width)
+            return Drawn(mask, np.array(tight_box(mask), np.float32), "")
+    empty, limits = np.zeros((height, width), np.uint8), np.array([width, height, width, height], np.float32)
+    with contextlib.suppress(TypeError, ValueError):
+        x, y, w, h = row.get("bbox")  # type: ignore[misc]
+        return Drawn(empty, np.clip(_extent([[x, y, x + w, y + h]]), 0, limits), "")
+    with contextlib.suppress(TypeError, ValueError):
+        return Drawn(empty, np.clip(_extent(segmentation), 0, limits), "")
+    return None
+
+
+def _extent(polygons: Any) -> Box:
+    """The smallest box that holds all points; TypeError or ValueError where they are none."""
+    points = np.concatenate([np.asarray(polygon, np.float32).reshape(-1, 2) for polygon in polygons])
+    if not np.isfinite(points).all():
+        raise ValueError("not finite")
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def _around(image: Picture, drawn: Sequence[Drawn]) -> Picture:
+    """The objects, and the part of the image around them."""
+    example = Example(
+        image=image,
+        image_id=0,
+        masks=np.stack([found.mask for found in drawn]),
+        boxes=np.stack([found.box for found in drawn]),
+        labels=np.arange(1, len(drawn) + 1, dtype=np.int32),
+        crowd=np.zeros(len(drawn), np.bool_),
+    )
+    return visualize.draw_example(_cropped(example), [Category(k, found.name or "left out") for k, found in enumerate(drawn)])
 
 
 def _cropped(example: Example) -> Example:

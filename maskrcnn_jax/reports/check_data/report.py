@@ -16,6 +16,7 @@ from maskrcnn_jax.reports.check_data.capacities import over_capacity
 from maskrcnn_jax.reports.check_data.duplicates import across_splits, same_in_split
 from maskrcnn_jax.reports.check_data.findings import Finding, Place, Severity, in_order
 from maskrcnn_jax.reports.check_data.opening import extra_files, misfits, open_splits
+from maskrcnn_jax.reports.check_data.pictures import Pictures
 from maskrcnn_jax.reports.check_data.summary import Histogram, Split, objects_an_image, summarise, unused_categories
 from maskrcnn_jax.reports.check_data.survey import survey
 from maskrcnn_jax.training.dry_run import StepCost, step_cost
@@ -64,7 +65,7 @@ class Report:
 
 def check_data(
     config: ExperimentConfig, *, sources: tuple[Source, Source] | None = None, step: bool = True, console: Console | None = None
-) -> tuple[Report, dict[str, Source]]:
+) -> tuple[Report, Pictures]:
     """Check the training and validation data of an experiment, one image in memory at a time.
 
     Args:
@@ -74,11 +75,12 @@ def check_data(
       console: where progress is shown; None is the terminal's error output.
 
     Returns:
-      The report, and the splits that could be opened, which its pictures are of.
+      The report, and what pictures of its findings are made from.
     """
     out = console or Console(stderr=True)
     findings: list[Finding] = []
-    opened = open_splits(config, sources, findings)
+    both = open_splits(config, sources, findings)
+    opened = both.sources
     findings += [*misfits(config, opened), *extra_files(opened)]
     surveys = {split: survey(split, source, findings, out) for split, source in opened.items()}
     splits = tuple(summarise(of) for of in surveys.values())
@@ -104,7 +106,7 @@ def check_data(
         steps_per_epoch=make_plan(config, opened["train"]).steps_per_epoch if sound else None,
         step=cost,
     )
-    return report, opened
+    return report, Pictures(both, {split: of.image_ids for split, of in surveys.items()})
 
 
 def _measured(config: ExperimentConfig, source: Source, console: Console) -> StepCost | str:
