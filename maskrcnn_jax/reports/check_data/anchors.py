@@ -93,11 +93,12 @@ def better_anchors(placed: Placed, config: AnchorConfig) -> AnchorConfig:
         placed = Placed(*(field[chosen] for field in placed))
     sides = np.maximum(placed.boxes[:, 2:] - placed.boxes[:, :2], 1e-3).astype(np.float64)
     own_sizes, own_ratios = np.log(sides).mean(axis=1), np.log(sides[:, 1] / sides[:, 0])
-    tried: list[tuple[int, int, AnchorConfig]] = []
+    tried: list[tuple[int, float, int, AnchorConfig]] = []  # the fewest missed, of these the largest mean, of these the first
     current = config
     for number in range(_ROUNDS):
         iou = base_iou(placed, current)
-        tried.append((int((iou.max(axis=1) < FIT).sum()), number, current))
+        best = iou.max(axis=1)
+        tried.append((int((best < FIT).sum()), -float(best.mean()), number, current))
         level, ratio = np.divmod(iou.argmax(axis=1), len(config.ratios))
         sizes = np.round(2 * np.exp(_medians(own_sizes, level, np.log(current.sizes)))) / 2
         ratios = np.exp(_medians(own_ratios, ratio, np.log(current.ratios)))
@@ -105,7 +106,7 @@ def better_anchors(placed: Placed, config: AnchorConfig) -> AnchorConfig:
         if moved == current:
             break
         current = moved
-    return min(tried)[2]
+    return min(tried)[3]
 
 
 def _medians(values: Float64[np.ndarray, "n"], group: Int[np.ndarray, "n"], before: Float64[np.ndarray, "g"]) -> Float64[np.ndarray, "g"]:

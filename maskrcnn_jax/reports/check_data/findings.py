@@ -83,7 +83,8 @@ class Place:
 
     def __str__(self) -> str:
         numbered = (("image", self.image_id), ("annotation", self.annotation_id), ("category", self.category_id))
-        return " ".join([self.split, *(f"{word} {number}" for word, number in numbered if number is not None)])
+        named = [f"{word} {number}" for word, number in numbered if number is not None]
+        return " ".join([self.split, *(named or ([self.file] if self.file else []))])
 
 
 @dataclass(frozen=True, kw_only=True)

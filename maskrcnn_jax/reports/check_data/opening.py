@@ -1,5 +1,6 @@
 """Both splits of a dataset, opened in spite of what is wrong with them."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -69,18 +70,22 @@ def misfits(config: ExperimentConfig, splits: dict[str, Source]) -> Iterator[Fin
 
 def extra_files(splits: dict[str, Source]) -> Iterator[Finding]:
     """Image files beside those of the annotations, in the folders that those are in, that neither split names."""
-    named: dict[Path, str] = {}
+    named: set[Path] = set()
+    folders: dict[Path, tuple[str, Path]] = {}
     for split, source in splits.items():
-        if isinstance(source, CocoSource):
-            named |= {source.image_path(i).resolve(): split for i in range(len(source))}
-    folders: dict[Path, str] = {}
-    for path, split in named.items():
-        folders.setdefault(path.parent, split)
-    for folder, split in folders.items():
+        if not isinstance(source, CocoSource):
+            continue
+        root = source.image_folder.resolve()
+        for i in range(len(source)):
+            path = Path(os.path.normpath(root / file_name(source, i)))
+            named.add(path)
+            folders.setdefault(path.parent, (split, root))
+    for folder, (split, root) in folders.items():
         for path in image_files(folder) if folder.is_dir() else []:
-            if path.resolve() not in named:
+            if path not in named:
+                name = str(path.relative_to(root) if path.is_relative_to(root) else path)
                 message = "no annotation file names it; add it, or move it away"
-                yield Finding(kind="extra-file", message=message, places=(Place(split=split, file=str(path)),))
+                yield Finding(kind="extra-file", message=message, places=(Place(split=split, file=name),))
 
 
 def file_name(source: Source, i: int) -> str:

@@ -15,7 +15,7 @@ from maskrcnn_jax.reports.check_data.anchor_fit import Anchors, fit_anchors, res
 from maskrcnn_jax.reports.check_data.capacities import over_capacity
 from maskrcnn_jax.reports.check_data.duplicates import across_splits, same_in_split
 from maskrcnn_jax.reports.check_data.findings import Finding, Place, Severity, in_order
-from maskrcnn_jax.reports.check_data.opening import extra_files, misfits, open_splits
+from maskrcnn_jax.reports.check_data.opening import SPLITS, extra_files, misfits, open_splits
 from maskrcnn_jax.reports.check_data.pictures import Pictures
 from maskrcnn_jax.reports.check_data.summary import Histogram, Split, objects_an_image, summarise, unused_categories
 from maskrcnn_jax.reports.check_data.survey import survey
@@ -81,12 +81,14 @@ def check_data(
     findings: list[Finding] = []
     both = open_splits(config, sources, findings)
     opened = both.sources
-    findings += [*misfits(config, opened), *extra_files(opened)]
+    findings += misfits(config, opened)
+    if len(opened) == len(SPLITS):  # or files of the one that cannot be opened would count as extra
+        findings += extra_files(opened)
     surveys = {split: survey(split, source, findings, out) for split, source in opened.items()}
     splits = tuple(summarise(of) for of in surveys.values())
     for surveyed, split in zip(surveys.values(), splits, strict=True):
         findings += [*same_in_split(surveyed), *over_capacity(config, surveyed), *unused_categories(split)]
-    if len(surveys) == 2:
+    if len(opened) == len(SPLITS):
         findings += across_splits(surveys["train"], surveys["val"])
     train = surveys.get("train")
     anchors = fit_anchors(config, train, findings) if train else None
