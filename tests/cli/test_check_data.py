@@ -88,11 +88,3 @@ def test_the_help_says_what_the_flags_mean(capsys):
     out = capsys.readouterr().out
     for word in ("--out", "--step, --no-step", "--data.train-annotations"):
         assert word in out
-
-
-@pytest.mark.slow
-def test_shapes_with_a_real_step(tiny_config, capsys):
-    assert run(str(tiny_config)) == 0
-    out = " ".join(capsys.readouterr().out.split())
-    assert "MiB on 64 x 64" in out
-    assert "s without reading data" in out

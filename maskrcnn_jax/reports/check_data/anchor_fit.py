@@ -78,9 +78,8 @@ def _missed(survey: Survey, objects: Int[np.ndarray, "n"], placed: Placed, best:
     for row in np.flatnonzero(best < FIT):
         k = int(objects[row])
         width, height = placed.boxes[row, 2:] - placed.boxes[row, :2]
-        id_ = int(survey.annotation_ids[k])
         message = f"{width:.0f} x {height:.0f} pixels (width x height) once resized, best IoU {best[row]:.2f}"
-        yield Finding(kind="anchor-iou", message=message, places=(survey.place(int(survey.images[k]), None if id_ < 0 else id_),))
+        yield Finding(kind="anchor-iou", message=message, places=(survey.place(int(survey.images[k]), survey.annotation_ids[k]),))
 
 
 def _canvas(size: Size, config: InputConfig) -> Size:

@@ -81,7 +81,7 @@ def inspect_objects(objects: Objects, categories: Sequence[Category], faults: li
     for k, id_ in enumerate(objects.ids):
         mask = objects.mask(k)
         tight = np.array(tight_box(mask), np.float32)
-        if not mask.any():
+        if not tight[2]:
             faults.append(ObjectFault("no-pixel", "it covers the centre of no pixel, and is left out; enlarge or remove it", (id_,)))
             continue
         box = objects.box(k, mask)

@@ -38,7 +38,7 @@ class Survey:
     """What one pass over a split has found besides faults; no pixels.
 
     boxes: of every object that has a pixel, crowds among them, x0 y0 x1 y1 in its image's pixels; the next four have a row each.
-    images: index of the object's image. annotation_ids: -1 where there is none. prints: of the images that can be read, by index.
+    images: index of the object's image. annotation_ids: None where there is none. prints: of the images that can be read, by index.
     """
 
     split: str
@@ -48,7 +48,7 @@ class Survey:
     images: Int[np.ndarray, "m"]
     labels: Int[np.ndarray, "m"]
     crowd: Bool[np.ndarray, "m"]
-    annotation_ids: Int[np.ndarray, "m"]
+    annotation_ids: list[int | None]
     prints: dict[int, Print]
 
     def place(self, i: int, annotation_id: int | None = None) -> Place:
@@ -62,7 +62,8 @@ class Survey:
 
 def survey(split: str, source: Source, findings: list[Finding], console: Console) -> Survey:
     """Read a split; what is wrong with its images and objects goes to `findings`."""
-    rows: list[tuple[np.ndarray, int, int, bool, int]] = []
+    tables, boxes = [np.zeros((0, 3), np.int64)], [np.zeros((0, 4), np.float32)]  # of each image, its objects' rows
+    annotation_ids: list[int | None] = []
     ids: dict[int, int] = {}
     prints: dict[int, Print] = {}
     for i in track(range(len(source)), f"reading {split}", console=console, transient=True):
@@ -70,23 +71,23 @@ def survey(split: str, source: Source, findings: list[Finding], console: Console
         pixels, objects = _read(source, i, ids, found)
         if pixels is not None:
             prints[i] = make_print(pixels)
-        if objects is not None:
-            for index, box, _ in inspect_objects(objects, source.categories, found):
-                id_ = objects.ids[index]
-                rows.append((box, i, objects.labels[index], objects.crowd[index], -1 if id_ is None else id_))
-        for kind, message, annotation_ids in found:
-            places = (Place(split=split, file=file_name(source, i), image_id=ids.get(i), annotation_id=id_) for id_ in annotation_ids)
+        if objects is not None and (seen := inspect_objects(objects, source.categories, found)):
+            tables.append(np.array([(i, objects.labels[k], objects.crowd[k]) for k, _, _ in seen], np.int64))
+            annotation_ids += [objects.ids[k] for k, _, _ in seen]
+            boxes.append(np.array([box for _, box, _ in seen], np.float32))
+        for kind, message, named in found:
+            places = (Place(split=split, file=file_name(source, i), image_id=ids.get(i), annotation_id=id_) for id_ in named)
             findings.append(Finding(kind=kind, message=message, places=tuple(places)))
-    boxes, images, labels, crowd, annotation_ids = zip(*rows, strict=True) if rows else ((), (), (), (), ())
+    images, labels, crowd = np.concatenate(tables).T
     return Survey(
         split=split,
         source=source,
         image_ids=ids,
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        images=np.array(images, np.int64),
-        labels=np.array(labels, np.int64),
-        crowd=np.array(crowd, np.bool_),
-        annotation_ids=np.array(annotation_ids, np.int64),
+        boxes=np.concatenate(boxes),
+        images=images,
+        labels=labels,
+        crowd=crowd.astype(np.bool_),
+        annotation_ids=annotation_ids,
         prints=prints,
     )
 
