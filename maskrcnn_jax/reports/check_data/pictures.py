@@ -64,11 +64,11 @@ class Pictures:
             return None
         size = tuple(int(side) for side in source.sizes[index])
         if image.shape[:2] != size:
-            return _small(image)
+            return _sized(image)
         drawn = [_object(objects, k, source) for k, id_ in enumerate(objects.ids) if id_ is not None and id_ in ids]
         rows = (left_out[id_] for id_ in ids if id_ in left_out and id_ not in objects.ids)
         drawn += [found for row in rows if (found := _unread(row, *image.shape[:2])) is not None]
-        return _small(_around(image, drawn) if drawn else image)
+        return _sized(_around(image, drawn) if drawn else image)
 
 
 def _read(source: Source, index: int) -> tuple[UInt8[np.ndarray, "h w 3"], Objects]:
@@ -144,10 +144,8 @@ def _cropped(example: Example) -> Example:
     )
 
 
-def _small(picture: Picture) -> Picture:
-    """Of at most `SIDE` pixels."""
+def _sized(picture: Picture) -> Picture:
+    """Of `SIDE` pixels along the longer side."""
     factor = SIDE / max(picture.shape[:2])
-    if factor >= 1:
-        return picture
     size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)

@@ -31,6 +31,8 @@ MODES = {
     "I;16N": "16-bit",
 }
 """Pillow's modes to kinds of findings."""
+MOST_PIXELS = 178_956_970
+"""Of an image; a larger one Pillow does not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,10 @@ def _read(
     if known is not None:
         ids[i] = known
     if isinstance(source, CocoSource):
-        return _read_file(source, i, found), coco_objects(source, i)
+        pixels = _read_file(source, i, found)
+        # The size that only the JSON tells may be a slip of the pen, and masks of it more than memory holds.
+        drawable = pixels is not None or int(source.sizes[i].prod()) <= MOST_PIXELS
+        return pixels, coco_objects(source, i) if drawable else None
     try:
         example = read_example(source, i)
     except DataError as error:

@@ -104,7 +104,7 @@ def test_each_finding_that_can_be_shown_has_a_picture_and_each_its_words(written
         for picture in pictures:
             jpeg = base64.b64decode(picture.get("src").partition(",")[2])
             decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-            assert 16 < max(decoded.shape) <= 2 * SIDE + 32  # two images side by side at most, and the paper between
+            assert SIDE <= max(decoded.shape) <= 2 * SIDE + 32  # two images side by side at most, and the paper between
         text = "".join(section.itertext())
         for finding in report.findings:
             if finding.kind == kind:

@@ -145,6 +145,25 @@ def test_a_source_with_sizes_of_other_examples_is_told():
     assert "`sizes` has the shape [2, 4] for 2 examples" in message
 
 
+def test_a_size_that_no_memory_holds_is_told_and_nothing_is_drawn(data, tmp_path):
+    document = json.loads((tmp_path / "train.json").read_text())
+    document["images"][0].update(height=10**7, width=10**7)
+    (tmp_path / "train.json").write_text(json.dumps(document))
+    report = check(experiment(data))
+    assert {finding.kind: finding.places[0].image_id for finding in report.findings} == {"image-size": 1}
+    assert report.splits[0].objects == 117
+
+
+def test_objects_of_an_image_that_cannot_be_read_are_checked(data, tmp_path):
+    (tmp_path / "images" / "001.png").write_bytes(b"no image")
+    document = json.loads((tmp_path / "train.json").read_text())
+    document["annotations"][0].update(square(8, 56, 80, 4))
+    (tmp_path / "train.json").write_text(json.dumps(document))
+    report = check(experiment(data))
+    assert [finding.kind for finding in report.findings] == ["unreadable-image", "anchor-iou"]
+    assert report.splits[0].objects == 120
+
+
 @pytest.fixture
 def stand_in(monkeypatch):
     monkeypatch.setattr(models, "build", tiny.stand_in)
