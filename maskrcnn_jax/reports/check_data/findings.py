@@ -35,6 +35,7 @@ KINDS: Mapping[str, Kind] = {
     "example": Kind("error", "example that is not as `Example` says", "Training stops when it reads it."),
     "no-canvas": Kind("error", "image that fits no canvas", "Training stops before its first step."),
     "classes": Kind("error", "categories that are not the model's", "Training stops before its first step."),
+    "plan": Kind("error", "data that no batches can be made of", "Training stops before its first step."),
     "no-objects": Kind("error", "training data without an object", "There is nothing to learn."),
     "no-area": Kind("warning", "segmentation without area", "The object is left out."),
     "no-pixel": Kind("warning", "object that covers no pixel", "The object is left out: it lies between the centres of the pixels."),

@@ -1,7 +1,7 @@
 """Both splits of a dataset, opened in spite of what is wrong with them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +20,7 @@ from maskrcnn_jax.data import (
     train_min_sides,
 )
 from maskrcnn_jax.reports.check_data.findings import Finding, Place, from_fault
-from maskrcnn_jax.training.inputs import check_categories, check_classes
+from maskrcnn_jax.training.inputs import check_categories, check_classes, make_plan
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, ...] = ("train", "val")
@@ -52,20 +52,30 @@ def open_splits(config: ExperimentConfig, given: tuple[Source, Source] | None, f
 
 def misfits(config: ExperimentConfig, splits: dict[str, Source]) -> Iterator[Finding]:
     """What keeps the model of `config` from being trained or measured on the splits."""
-    for split, source in splits.items():
-        try:
-            if split == "train":
-                check_classes(config, source)
-            elif "train" in splits:
-                check_categories(splits["train"].categories, source, config)
-        except (ConfigError, DataError) as error:
-            yield Finding(kind="classes", message=str(error), places=(Place(split=split),))
-        yield from _without_canvas(config, split, source)
-    if "train" in splits and len(splits["train"]) and config.data.drop_empty:
-        try:
-            nonempty_indices(splits["train"])
-        except DataError as error:
-            yield Finding(kind="no-objects", message=str(error), places=(Place(split="train"),))
+    if "train" in splits:
+        found = [
+            *_refused("classes", "train", lambda: check_classes(config, splits["train"])),
+            *_without_canvas(config, "train", splits["train"]),
+        ]
+        if len(splits["train"]) and config.data.drop_empty:
+            found += _refused("no-objects", "train", lambda: nonempty_indices(splits["train"]))
+        yield from found or _refused("plan", "train", lambda: make_plan(config, splits["train"]))
+    if "val" in splits:
+        yield from _without_canvas(config, "val", splits["val"])
+        if not len(splits["val"]) and not isinstance(splits["val"], CocoSource):  # whose reader tells
+            message = "no image to validate on; give the validation data one"
+            yield Finding(kind="no-rows", message=message, places=(Place(split="val"),))
+    if len(splits) == len(SPLITS):
+        yield from _refused("classes", "val", lambda: check_categories(splits["train"].categories, splits["val"], config))
+
+
+def _refused(kind: str, split: str, check: Callable[[], object]) -> list[Finding]:
+    """What a check of training's own raises, as a finding."""
+    try:
+        check()
+        return []
+    except (ConfigError, DataError) as error:
+        return [Finding(kind=kind, message=str(error), places=(Place(split=split),))]
 
 
 def extra_files(splits: dict[str, Source]) -> Iterator[Finding]:

@@ -97,16 +97,16 @@ def _unread(row: dict[str, Any], height: int, width: int) -> Drawn | None:
             mask = bitmap(segmentation, height, width)
             return Drawn(mask, np.array(tight_box(mask), np.float32), "")
     empty, limits = np.zeros((height, width), np.uint8), np.array([width, height, width, height], np.float32)
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         x, y, w, h = row.get("bbox")  # type: ignore[misc]
         return Drawn(empty, np.clip(_extent([[x, y, x + w, y + h]]), 0, limits), "")
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         return Drawn(empty, np.clip(_extent(segmentation), 0, limits), "")
     return None
 
 
 def _extent(polygons: Any) -> Box:
-    """The smallest box that holds all points; TypeError or ValueError where they are none."""
+    """The smallest box that holds all points; TypeError, ValueError or OverflowError where they are none."""
     points = np.concatenate([np.asarray(polygon, np.float32).reshape(-1, 2) for polygon in polygons])
     if not np.isfinite(points).all():
         raise ValueError("not finite")

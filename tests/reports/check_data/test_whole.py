@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from maskrcnn_jax import models
-from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.reports.check_data import check_data
 from maskrcnn_jax.training import dry_run
 from maskrcnn_jax.training.dry_run import StepCost
@@ -143,6 +143,22 @@ def test_a_source_with_sizes_of_other_examples_is_told():
     kind, split, message = only(check(tiny.experiment(model=replace(tiny.MODEL, num_classes=2)), sources=(tiny.Squares(4), source)))
     assert (kind, split) == ("dataset", "val")
     assert "`sizes` has the shape [2, 4] for 2 examples" in message
+
+
+def test_sources_without_images_are_told():
+    config = tiny.experiment(model=replace(tiny.MODEL, num_classes=2))
+    report = check(config, sources=(tiny.Squares(0), tiny.Squares(0)))
+    assert {(finding.kind, finding.places[0].split) for finding in report.findings} >= {("plan", "train"), ("no-rows", "val")}
+    assert "no usable image" in report.findings[1].message
+    assert not report.sound
+
+
+def test_a_config_that_makes_no_batches_is_told(data):
+    config = experiment(replace(data, train_min_sides=(32, 64)), input=InputConfig(min_side=64, max_side=96, canvas="multiple"))
+    (finding,) = [finding for finding in check(config).findings if finding.severity == "error"]
+    assert (finding.kind, finding.places[0].split) == ("plan", "train")
+    message = finding.message
+    assert "canvas `multiple` takes one short side in training" in message
 
 
 def test_a_size_that_no_memory_holds_is_told_and_nothing_is_drawn(data, tmp_path):
