@@ -108,7 +108,7 @@ def test_usage_shows_the_flags_that_are_used_most(command, capsys):
         (("--optimizer.learning-rat", "0.1"), "--optimizer.learning-rat"),
         (("--train.steps", "many"), "--train.steps"),
         (("--model.backbone.depth", "19"), "--model.backbone.depth"),
-        (("--data.flip", "no"), "--data.flip"),
+        (("--data.augment.flip", "no"), "--data.augment.flip"),
     ],
 )
 def test_an_unknown_field_or_an_ill_typed_value_is_named(arguments, name, capsys):
