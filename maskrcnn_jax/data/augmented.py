@@ -80,5 +80,5 @@ def apply(augment: Augmentation, example: Example, rng: np.random.Generator, cla
     try:
         check_example(changed, classes)
     except DataError as error:
-        raise DataError(f"your own augmentation returned what cannot be used: {error}") from None
+        raise DataError(f"image id {example.image_id}: what your own augmentation returned cannot be used: {error}") from None
     return changed
