@@ -19,6 +19,7 @@ from maskrcnn_jax.data.sampling import repeat_factors, sampling_rates
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name, nonempty_indices, source_name
 from maskrcnn_jax.data.transforms import crop, drop_vanished, fit_boxes, flip_horizontal, flip_vertical, pad, resize, resize_masks, rotate
+from maskrcnn_jax.data.unbatching import example_of, paste_grid
 
 __all__ = [
     "COCO_CATEGORIES",
@@ -42,6 +43,7 @@ __all__ = [
     "crop",
     "crop_mask",
     "drop_vanished",
+    "example_of",
     "fingerprint",
     "fit_boxes",
     "flip_horizontal",
@@ -55,6 +57,7 @@ __all__ = [
     "open_source",
     "pad",
     "paste",
+    "paste_grid",
     "read_coco_json",
     "read_example",
     "read_image",
