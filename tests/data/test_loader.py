@@ -255,3 +255,16 @@ def test_the_default_s_bytes_never_change():
         for array in (batch.image, *batch.instances):
             digest.update(np.ascontiguousarray(array).tobytes())
     assert digest.hexdigest() == "651d7696720b58d25376f757a46e0c49918680b88836836248767cc7bed796ed"
+
+
+def test_canvases_made_for_each_batch_hold_what_is_augmented():
+    """Canvas `multiple`: the canvas is made for the planned sizes, and large-scale jitter fills it."""
+    inputs = InputConfig(min_side=60, max_side=80, canvas="multiple")
+    source = Painted(8)
+    for scale in ((0.5, 2.0), (1.0, 1.0)):
+        config = DataConfig(max_objects=40, mask_crop=28, augment=dataclasses.replace(EVERYTHING, min_sides=(), scale=scale))
+        plan = Plan(source.sizes, inputs, config, batch_size=2, seed=3)
+        for step, batch in enumerate(batches(source, plan, inputs, config, start_step=0, stop_step=6, seed=5)):
+            assert batch.image.shape[1:3] == plan(step)[0]
+            assert (batch.sizes <= plan(step)[0]).all()
+            assert scale == (1.0, 1.0) or (batch.sizes == plan(step)[0]).all()
