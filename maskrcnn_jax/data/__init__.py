@@ -18,7 +18,18 @@ from maskrcnn_jax.data.plan import Plan, train_min_sides
 from maskrcnn_jax.data.sampling import repeat_factors, sampling_rates
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name, nonempty_indices, source_name
-from maskrcnn_jax.data.transforms import crop, drop_vanished, fit_boxes, flip_horizontal, flip_vertical, pad, resize, resize_masks, rotate
+from maskrcnn_jax.data.transforms import (
+    crop,
+    drop_vanished,
+    fit_boxes,
+    flip_horizontal,
+    flip_image,
+    flip_vertical,
+    pad,
+    resize,
+    resize_masks,
+    rotate,
+)
 from maskrcnn_jax.data.unbatching import example_of, paste_grid
 
 __all__ = [
@@ -47,6 +58,7 @@ __all__ = [
     "fingerprint",
     "fit_boxes",
     "flip_horizontal",
+    "flip_image",
     "flip_vertical",
     "image_files",
     "image_name",

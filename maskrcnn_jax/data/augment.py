@@ -31,8 +31,7 @@ class _Settings(NamedTuple):
     def fill(self) -> Fill:
         """The mean colour, which is 0 where the network begins, as padding is."""
         mean = self.inputs.mean if self.inputs.channel_order == "rgb" else self.inputs.mean[::-1]
-        red, green, blue = (min(max(round(value), 0), 255) for value in mean)
-        return red, green, blue
+        return tuple(max(round(value), 0) for value in mean)
 
 
 def train_transform(
@@ -112,14 +111,15 @@ def _changed(example: Example, rng: np.random.Generator, settings: _Settings, fr
     framed = drop_vanished(frame(turned))
     framed = flip_horizontal(framed) if mirrored else framed
     framed = flip_vertical(framed) if upside_down else framed
-    return _recoloured(framed, rng, config)
+    return _recoloured(framed, rng, config, float(np.iinfo(example.image.dtype).max))
 
 
-def _recoloured(example: Example, rng: np.random.Generator, config: AugmentConfig) -> Example:
+def _recoloured(example: Example, rng: np.random.Generator, config: AugmentConfig, white: float) -> Example:
     reach = config.brightness, config.contrast, config.saturation, config.hue
     if any(reach):
         brightness, contrast, saturation, hue = (rng.uniform(-amount, amount) for amount in reach)
-        example = jitter_colour(example, brightness=1 + brightness, contrast=1 + contrast, saturation=1 + saturation, hue=hue)
+        factors = {"brightness": 1 + brightness, "contrast": 1 + contrast, "saturation": 1 + saturation}
+        example = jitter_colour(example, **factors, hue=hue, white=white)
     return blur(example, rng.uniform(0, config.blur)) if config.blur else example
 
 

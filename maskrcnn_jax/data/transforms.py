@@ -4,6 +4,8 @@ A mask is moved by the image's own kernel and cut at one half: a pixel belongs t
 from it, so mask and image cannot drift apart.
 """
 
+from typing import Literal
+
 import cv2
 import numpy as np
 from jaxtyping import UInt8
@@ -13,8 +15,10 @@ from maskrcnn_jax.data.batching import Box, tight_box
 from maskrcnn_jax.data.canvas import Size, resize_image
 from maskrcnn_jax.structs import Example
 
-Fill = tuple[int, int, int]
-"""Colour of pixels that no pixel of the image comes to, RGB."""
+Fill = tuple[int, ...]
+"""Colour of pixels that no pixel of the image comes to, a value a channel."""
+
+_MOST_CHANNELS = 4  # that OpenCV can fill borders of
 
 
 def resize(example: Example, size: Size, kind: Resize) -> Example:
@@ -70,7 +74,7 @@ def rotate(example: Example, degrees: float, fill: Fill) -> Example:
     the same example.
 
     Args:
-      example: with an image of bytes, or of float32.
+      example: its image may have any number of channels, and values of 8 or 16 bits or float32.
       degrees: of the turn.
       fill: colour of the corners that open.
     """
@@ -79,18 +83,17 @@ def rotate(example: Example, degrees: float, fill: Fill) -> Example:
     height, width = example.image.shape[:2]
     # Pixel centres are at whole numbers in OpenCV.
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    image = cv2.warpAffine(example.image, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=fill)
     masks = np.zeros_like(example.masks)
     for target, mask in zip(masks, example.masks, strict=True):
         grey = cv2.warpAffine(mask * np.uint8(255), turn, (width, height), flags=cv2.INTER_LINEAR)
         cv2.threshold(grey, 127, 1, cv2.THRESH_BINARY, dst=target)
-    return fit_boxes(example._replace(image=image, masks=masks))
+    return fit_boxes(example._replace(image=_turned(example.image, turn, fill), masks=masks))
 
 
 def pad(example: Example, size: Size, fill: Fill) -> Example:
     """Example in the top left corner of an image of `size` (height, width), which is at least as large, and `fill` elsewhere."""
     height, width = example.image.shape[:2]
-    image = np.empty((*size, 3), example.image.dtype)
+    image = np.empty((*size, example.image.shape[2]), example.image.dtype)
     image[:] = fill
     image[:height, :width] = example.image
     masks = np.zeros((len(example.masks), *size), np.uint8)
@@ -112,9 +115,23 @@ def fit_boxes(example: Example) -> Example:
     return left._replace(boxes=np.array([tight_box(mask) for mask in left.masks], np.float32).reshape(-1, 4))
 
 
-def _flipped(example: Example, axis: int) -> Example:
-    """Image and masks mirrored along OpenCV's `axis`."""
+def flip_image(image: np.ndarray, axis: Literal[0, 1]) -> np.ndarray:
+    """`image` of any number of channels mirrored top to bottom, axis 0, or left to right, 1."""
+    if image.shape[2] == 3:
+        return cv2.flip(image, axis)
+    return np.ascontiguousarray(np.flip(image, axis))  # OpenCV drops an only channel, and has a limit
+
+
+def _flipped(example: Example, axis: Literal[0, 1]) -> Example:
+    """Image and masks mirrored along `axis`."""
     masks = np.empty_like(example.masks)
     for target, mask in zip(masks, example.masks, strict=True):
         cv2.flip(mask, axis, dst=target)
-    return example._replace(image=cv2.flip(example.image, axis), masks=masks)
+    return example._replace(image=flip_image(example.image, axis), masks=masks)
+
+
+def _turned(image: np.ndarray, turn: np.ndarray, fill: Fill) -> np.ndarray:
+    height, width, channels = image.shape
+    groups = [slice(i, i + _MOST_CHANNELS) for i in range(0, channels, _MOST_CHANNELS)]
+    parts = [cv2.warpAffine(image[..., group], turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=fill[group]) for group in groups]
+    return np.concatenate([part.reshape(height, width, -1) for part in parts], axis=2)  # OpenCV drops an only channel

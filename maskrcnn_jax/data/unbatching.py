@@ -17,14 +17,14 @@ def example_of(batch: Batch, row: int) -> Example:
     half covered has no pixel.
     """
     height, width = (int(side) for side in batch.sizes[row])
-    objects = batch.instances
+    image, objects = batch.image[row, :height, :width], batch.instances
     valid = objects.valid[row]
     grids, frames = objects.masks[row][valid], objects.mask_frames[row][valid]
     masks = np.zeros((len(grids), height, width), np.uint8)
     for mask, grid, frame in zip(masks, grids, frames, strict=True):
         mask[...] = paste_grid(grid, frame, (height, width))
     return Example(
-        image=np.clip(np.rint(batch.image[row, :height, :width]), 0, 255).astype(np.uint8),
+        image=image if image.dtype != np.float32 else np.clip(np.rint(image), 0, 255).astype(np.uint8),
         image_id=int(batch.image_ids[row]),
         masks=masks,
         boxes=objects.boxes[row][valid],

@@ -54,7 +54,15 @@ def test_turns_of_a_third_move_the_channels():
 def test_floats_stay_floats_in_their_range():
     image = jittered(coloured([100.25, 20.0, 0.0], [200.0, 200.0, 255.0], dtype=np.float32), brightness=1.5)
     assert image.dtype == np.float32
-    assert image[0].tolist() == [[150.375, 30.0, 0.0], [255.0, 255.0, 255.0]]
+    np.testing.assert_allclose(image[0], [[150.375, 30.0, 0.0], [255.0, 255.0, 255.0]], rtol=1e-6)  # shares of 255 are rounded
+
+
+def test_sixteen_bits_and_other_channels_are_in_their_own_units():
+    image = np.array([[[100], [300]]], np.uint16)
+    assert jittered(painted(0)._replace(image=image), contrast=0.5, white=65535.0).tolist() == [[[150], [250]]]
+    assert jittered(painted(0)._replace(image=image), brightness=1.5, white=400.0).tolist() == [[[150], [400]]]
+    with pytest.raises(ValueError, match="saturation and hue are of RGB; the image has 1 channels"):
+        jittered(painted(0)._replace(image=image), hue=0.1)
 
 
 def test_a_blurred_point_is_a_gaussian():

@@ -3,11 +3,14 @@ import pytest
 
 from maskrcnn_jax.data import (
     ShapesSource,
+    blur,
     crop,
     drop_vanished,
     flip_horizontal,
     flip_vertical,
+    mosaic,
     pad,
+    paste,
     resize,
     resize_masks,
     rotate,
@@ -127,6 +130,31 @@ def test_corners_that_open_are_filled_and_objects_that_leave_are_left_out():
     assert turned.labels.tolist() == [1]
     assert (turned.image[:, :5] == [7, 8, 9]).all()
     assert turned.boxes.tolist() == [[18, 8, 22, 12]]
+
+
+@pytest.mark.parametrize("channels", [1, 4, 5, 9])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_images_of_any_channels_move_as_those_of_three(channels, dtype):
+    example = painted(4)
+    plane, fill = example.image[..., 0].astype(dtype), tuple(range(10, 10 + channels))
+    many = example._replace(image=np.repeat(plane[..., None], channels, axis=2))
+    moves = [
+        lambda e, fill: rotate(e, 30.0, fill),
+        lambda e, fill: pad(e, (64, 96), fill),
+        lambda e, fill: flip_vertical(flip_horizontal(e)),
+        lambda e, fill: crop(e, (3, 5, 50, 40)),
+        lambda e, fill: blur(e, 1.5),
+        lambda e, fill: paste(e, e, np.ones(5, np.bool_), (7, 9)),
+        lambda e, fill: mosaic([e, e, e, e]),
+    ]
+    for move in moves:
+        moved = move(many, fill)
+        assert moved.image.dtype == dtype
+        assert moved.image.shape[2] == channels
+        for i in range(channels):
+            alone = move(example._replace(image=np.repeat(plane[..., None], 3, axis=2)), fill[i : i + 1] * 3)
+            assert np.array_equal(moved.image[..., i], alone.image[..., 0])
+        assert np.array_equal(moved.masks, alone.masks)
 
 
 def test_padding_keeps_the_example_in_its_corner():
