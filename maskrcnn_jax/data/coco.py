@@ -37,6 +37,7 @@ class CocoSource:
       image_ids: of each image, int64[n].
       sizes: (height, width) of each image, pixels.
       object_counts: objects of each image that are not crowds.
+      labels_present: (index of an image, label) of each class that the image has such an object of, int32[m, 2].
     """
 
     def __init__(self, annotations: str | Path, images: str | Path) -> None:
@@ -53,6 +54,13 @@ class CocoSource:
         self.image_ids: Int[np.ndarray, "n"] = np.array([image.id for image in table.images], np.int64)
         self.sizes: Int[np.ndarray, "n 2"] = np.array([image.size for image in table.images], np.int64)
         self.object_counts: Int[np.ndarray, "n"] = np.array([sum(not o.crowd for o in objects) for objects in table.objects])
+        present = (
+            number
+            for i, found in enumerate(table.objects)
+            for label in sorted({o.label for o in found if not o.crowd})
+            for number in (i, label)
+        )
+        self.labels_present: Int[np.ndarray, "m 2"] = np.fromiter(present, np.int32).reshape(-1, 2)
         self._names = tuple(image.file_name for image in table.images)
         self._require_files()
         # As bytes: a million Python objects would be copied to each worker one by one, and fill its memory by counting references.
