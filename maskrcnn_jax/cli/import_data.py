@@ -40,9 +40,9 @@ def main(arguments: Sequence[str]) -> None:
     written = formats.write_coco(command.target, dataset)
     for note in written.notes:
         print(note, file=sys.stderr)
+    if written.notes:
+        print(f"what was left out or changed: {len(written.notes)} lines above", file=sys.stderr)
     images, annotations = shlex.quote(str(dataset.image_folder)), shlex.quote(str(command.target))
-    print(
-        f"{command.target}: {written.images} images, {written.objects} objects, {written.classes} classes; {len(written.notes)} notes above"
-    )
+    print(f"{command.target}: written; images {written.images}, objects {written.objects}, classes {written.classes}")
     print(f"to train on it:   --model.num-classes {written.classes} --data.train-annotations {annotations} --data.train-images {images}")
     print(f"to measure on it: --data.val-annotations {annotations} --data.val-images {images}")

@@ -12,6 +12,8 @@ from maskrcnn_jax.data.json_file import read_json
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.structs import Category
 
+_MOST_PIXELS = 2**31  # that COCO's run lengths can count
+
 _log = logging.getLogger(__name__)
 
 
@@ -122,6 +124,8 @@ def _image(where: str, row: dict[str, Any]) -> CocoImage:
         raise DataError(f"{where}: file_name {name!r} leaves the image folder; give names relative to that folder")
     if type(height) is not int or type(width) is not int or height < 1 or width < 1:
         raise DataError(f"{where}: height {height!r} and width {width!r} are not both positive integers; write the image's size")
+    if height * width >= _MOST_PIXELS:
+        raise DataError(f"{where}: {height} x {width} pixels (height x width) are more than a mask can have; write the image's size")
     return CocoImage(row["id"], name, (height, width))
 
 

@@ -96,8 +96,8 @@ def _polygon_box(polygon: Any, height: int, width: int) -> tuple[float, float, f
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
         raise DataError(f"polygon {polygon!r:.60} is not [x, y, x, y, ...] of at least 3 points; correct or remove it")
     try:
-        finite = abs(sum(polygon)) < math.inf
-    except TypeError:
+        finite = abs(math.fsum(polygon)) < math.inf
+    except (TypeError, ValueError, OverflowError):
         finite = False
     if not finite:
         raise DataError("a polygon has a coordinate that is no finite number; correct it or remove the annotation")

@@ -110,6 +110,9 @@ def _turned(image: Image.Image) -> Image.Image:
 
 
 def _is_sideways(image: Image.Image) -> bool:
+    """Whether turning will swap the sides that Pillow tells; of a TIFF it tells those that the image has once decoded."""
+    if image.format == "TIFF":
+        return False
     try:
         return image.getexif().get(_ORIENTATION) in _SIDEWAYS
     except _UNREADABLE:

@@ -17,12 +17,12 @@ def missing_files(folder: Path, names: Sequence[str]) -> list[int]:
     # One listing a folder: a call a file takes minutes for COCO on a network. It is asked for those not listed, for file
     # systems may know a name in other letters.
     listed = {parent: _listing(parent) for parent in {path.parent for path in paths}}
-    return [i for i, path in enumerate(paths) if path.name not in listed[path.parent] and not path.exists()]
+    return [i for i, path in enumerate(paths) if path.name not in listed[path.parent] and not os.path.exists(path)]
 
 
 def _listing(folder: Path) -> set[str]:
     """Names in a folder; none where it cannot be listed."""
     try:
         return set(os.listdir(folder))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no name that a file may have
         return set()

@@ -47,4 +47,4 @@ def read_cityscapes(source: Path, *, split: str | None = None) -> ImportedDatase
                 raise DataError(f"{where}: no label of Cityscapes; give the files ...{GROUND_TRUTH} as they are published")
         read.append(ImportedImage(name, read_size(images / name, values.shape), tuple(found)))
     categories = tuple(ImportedCategory(name, label) for label, name in THINGS.items())
-    return ImportedDataset(images, categories, tuple(read), tuple(notes))
+    return ImportedDataset(source, images, categories, tuple(read), tuple(notes))

@@ -48,6 +48,7 @@ def dataset_of(path: Path, document: dict[str, Any], folder: Path) -> ImportedDa
         return ImportedObject(source, names[found.label], found.segmentation, found.crowd, found.id, extra["annotations"][found.id])
 
     return ImportedDataset(
+        source=path,
         image_folder=folder,
         categories=tuple(ImportedCategory(c.name, c.id, extra["categories"][c.id]) for c in table.categories),
         images=tuple(

@@ -51,8 +51,12 @@ class ImportedImage(NamedTuple):
 
 
 class ImportedDataset(NamedTuple):
-    """A dataset of any format. `notes` say, with file and object, what the reader left out or did not take as it stood."""
+    """A dataset of any format, read from `source`.
 
+    `notes` say, with file and object, what the reader left out or did not take as it stood.
+    """
+
+    source: Path
     image_folder: Path
     categories: tuple[ImportedCategory, ...]
     images: tuple[ImportedImage, ...]

@@ -41,7 +41,7 @@ def read_labelme(source: Path, *, images: Path | None = None, labels: Sequence[s
     notes: list[str] = []
     read = tuple(_image(path, folder, notes) for path in files)
     occurring = labels or sorted({found.label for image in read for found in image.objects})
-    return ImportedDataset(folder, tuple(ImportedCategory(label) for label in occurring), read, tuple(notes))
+    return ImportedDataset(source, folder, tuple(ImportedCategory(label) for label in occurring), read, tuple(notes))
 
 
 def _image(path: Path, folder: Path, notes: list[str]) -> ImportedImage:
@@ -53,7 +53,10 @@ def _image(path: Path, folder: Path, notes: list[str]) -> ImportedImage:
     name = _relative(path, name.replace("\\", "/"), folder)
     sides = (document.get("imageHeight"), document.get("imageWidth"))
     stated = sides if all(type(side) is int for side in sides) else None
-    size = read_size(folder / name, stated)
+    try:
+        size = read_size(folder / name, stated)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     groups: dict[Any, list[Any]] = {}
     for number, shape in enumerate(shapes):
         where = f"{path}: shape {number}"

@@ -44,7 +44,9 @@ def read_png(source: Path, *, labels: Sequence[str] = ()) -> ImportedDataset:
     names = labels or sorted({label for masks in images for label, _, _ in masks.files})
     read = tuple(_image(masks, folder) for masks in images)
     left_out = tuple(note for _, empty in read for note in empty)
-    return ImportedDataset(folder, tuple(ImportedCategory(name) for name in names), tuple(image for image, _ in read), notes + left_out)
+    return ImportedDataset(
+        source, folder, tuple(ImportedCategory(name) for name in names), tuple(image for image, _ in read), notes + left_out
+    )
 
 
 def _two_folders(source: Path, one: str | None) -> Iterator[_Masks]:

@@ -14,6 +14,7 @@ from maskrcnn_jax.data.formats.png import read_png
 from maskrcnn_jax.data.formats.via import read_via
 from maskrcnn_jax.data.formats.voc import read_pascal_voc
 from maskrcnn_jax.data.formats.yolo import read_yolo
+from maskrcnn_jax.data.image_folder import leaves_folder
 from maskrcnn_jax.data.source import DataError
 
 Format = Literal["coco", "lvis", "pascal_voc", "cityscapes", "via", "labelme", "png", "yolo"]
@@ -34,7 +35,7 @@ def read_format(name: Format, source: Path, **options: Any) -> ImportedDataset:
     """The dataset at `source`; options that are None or empty are as if not given.
 
     Raises:
-      DataError: an option that the format has not, a source that does not exist, or what the reader refuses.
+      DataError: an option that the format has not, a split that is a path, a source that does not exist, or what the reader refuses.
     """
     reader = READERS[name]
     given = {key: value for key, value in options.items() if value}
@@ -42,6 +43,9 @@ def read_format(name: Format, source: Path, **options: Any) -> ImportedDataset:
     for key in given:
         if key not in known:
             raise DataError(f"{name} has no option --{key}; its options are {', '.join(f'--{option}' for option in known)}")
+    split = given.get("split")
+    if split and (leaves_folder(split) or "/" in split):
+        raise DataError(f"--split {split} is a path; give the name of a part of the data, train for example")
     if not source.exists():
         raise DataError(f"{source}: no such file or folder; give the {name} data")
     return reader(source, **given)

@@ -47,9 +47,13 @@ def read_via(source: Path, *, images: Path | None = None, labels: Sequence[str] 
                 found.append(ImportedObject(where, only or _label(region, key, where), [polygon]))
         if leaves_folder(name):
             raise DataError(f"{source}: {name!r} leaves the image folder {folder}; give a folder that holds all images by --images")
-        read.append(ImportedImage(name, read_size(folder / name), tuple(found)))
+        try:
+            size = read_size(folder / name)
+        except DataError as error:
+            raise DataError(f"{source}: {name}: {error}") from None
+        read.append(ImportedImage(name, size, tuple(found)))
     occurring = labels or sorted({found.label for image in read for found in image.objects})
-    return ImportedDataset(folder, tuple(ImportedCategory(label) for label in occurring), tuple(read), tuple(notes))
+    return ImportedDataset(source, folder, tuple(ImportedCategory(label) for label in occurring), tuple(read), tuple(notes))
 
 
 def _files(source: Path, document: Any) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
@@ -120,7 +124,7 @@ def _interleaved(shape: dict[str, Any], where: str) -> list[float]:
 
 
 def _numbers(shape: dict[str, Any], keys: Sequence[str], where: str) -> list[float]:
-    missing = [key for key in keys if key not in shape]
-    if missing:
-        raise DataError(f"{where}: the {shape['name']} has no {', no '.join(missing)}; correct it, or remove the region")
+    for key in keys:
+        if key not in shape:
+            raise DataError(f"{where}: the {shape['name']} has no {key}; correct it, or remove the region")
     return finite_numbers([shape[key] for key in keys], where)

@@ -58,7 +58,7 @@ def read_pascal_voc(source: Path, *, split: str | None = None) -> ImportedDatase
         read.append(ImportedImage(image.name, size, tuple(found)))
     used = {found.label for image in read for found in image.objects}
     names = own or (CLASSES if used <= set(CLASSES) else sorted(used))
-    return ImportedDataset(source / "JPEGImages", tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
+    return ImportedDataset(source, source / "JPEGImages", tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
 
 
 def _own_names(source: Path) -> list[str]:

@@ -87,24 +87,25 @@ def coco_document(dataset: ImportedDataset) -> tuple[dict[str, Any], list[str]]:
 
 
 def _require_some(dataset: ImportedDataset) -> None:
+    source = dataset.source
     if not dataset.images:
-        raise DataError(f"{dataset.image_folder}: no images of the dataset found; check the paths and docs/data.md for the layout")
+        raise DataError(f"{source}: no images of the dataset found; check the path and docs/data.md for the layout")
     if not dataset.categories:
-        raise DataError(f"{dataset.image_folder}: no object has a class; name the classes by --labels")
-    _refuse_twice("class", [category.name for category in dataset.categories], "give each class a name of its own")
-    _refuse_twice("image", [image.file_name for image in dataset.images], "list each image once")
+        raise DataError(f"{source}: no object has a class; name the classes by --labels")
+    _refuse_twice([category.name for category in dataset.categories], f"{source}: class", "give each class a name of its own")
+    _refuse_twice([image.file_name for image in dataset.images], f"{source}: image", "list each image once")
     for image in dataset.images:
         if leaves_folder(image.file_name):
             raise DataError(
-                f"{image.file_name}: this file name leaves the image folder {dataset.image_folder}; give one that holds all by --images"
+                f"{source}: {image.file_name!r} leaves the image folder {dataset.image_folder}; give one that holds all images by --images"
             )
 
 
-def _refuse_twice(word: str, names: Sequence[str], remedy: str) -> None:
+def _refuse_twice(names: Sequence[str], what: str, remedy: str) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise DataError(f"{word} {name!r} occurs twice; {remedy}")
+            raise DataError(f"{what} {name!r} occurs twice; {remedy}")
         seen.add(name)
 
 

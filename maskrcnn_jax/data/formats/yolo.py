@@ -39,7 +39,7 @@ def read_yolo(source: Path, *, split: str | None = None) -> ImportedDataset:
             notes.append(f"{picture}: no {labels / stem}.txt: taken as an image without objects")
         objects = _objects(texts[stem], names, size, notes) if stem in texts else ()
         read.append(ImportedImage(picture.name, size, objects))
-    return ImportedDataset(images, tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
+    return ImportedDataset(source, images, tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
 
 
 def _class_names(source: Path) -> list[str]:
