@@ -72,7 +72,7 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
 
     Raises:
       DataError: what `read_image` says of files that cannot be read; a palette whose first colour is not black; pixels that
-        are no whole numbers; another size than `size`.
+        are no whole numbers or negative; another size than `size`.
     """
     with _opened(path, content) as image:
         image.load()
@@ -153,5 +153,9 @@ def _labels(path: Path, image: Image.Image, colours: bool) -> Int64[np.ndarray, 
     if image.mode == "LA":
         image = image.convert("L")
     if image.mode in ("1", "L", "P") or image.mode.startswith("I"):
-        return np.array(image, np.int64)
-    raise DataError(f"{path}: pixels of Pillow mode {image.mode} are no labels; save it as PNG of grey values or with a palette")
+        values = np.array(image, np.int64)
+        if values.min() >= 0:
+            return values
+    raise DataError(
+        f"{path}: pixels of Pillow mode {image.mode} are no labels, 0 and above; save it as PNG of grey values or with a palette"
+    )

@@ -1,13 +1,22 @@
+import inspect
 import json
+import re
 import shlex
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+import tyro
 from PIL import Image
 
+from maskrcnn_jax.cli.import_data import ImportDataCommand
 from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.config import DataConfig
 from maskrcnn_jax.data import open_source
+from maskrcnn_jax.data.formats import READERS, Format
+
+DOCS = (Path(__file__).resolve().parent.parent.parent / "docs" / "data.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -86,3 +95,15 @@ def test_help_says_what_each_option_means(capsys):
     assert end.value.code == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("pascal_voc", "--images", "--split", "--labels", "--attribute", "docs/data.md"))
+
+
+def test_the_docs_have_an_example_and_a_row_of_each_format():
+    lines = re.findall(r"^maskrcnn import-data (.*)$", DOCS, re.MULTILINE)
+    commands = [tyro.cli(ImportDataCommand, args=shlex.split(line)) for line in lines]
+    assert [command.format for command in commands] == list(get_args(Format)) == list(READERS)
+    for command in commands:
+        options = set(inspect.signature(READERS[command.format]).parameters) - {"source"}
+        given = {name for name in ("images", "split", "labels", "attribute") if getattr(command, name)}
+        assert given <= options
+        (row,) = re.findall(rf"^\| `{command.format}` \|.*$", DOCS, re.MULTILINE)
+        assert all(f"`--{option}`" in row for option in options - {"labels"})

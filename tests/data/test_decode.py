@@ -210,7 +210,7 @@ def test_a_size_needs_a_file_that_is_an_image(tmp_path):
         ([[0, 1, 255]], np.uint8),
         ([[0, 256, 65535]], np.uint16),
         ([[False, True, True]], bool),
-        ([[0, 70000, -1]], np.int32),
+        ([[0, 70000, 2**31 - 1]], np.int32),
     ],
 )
 def test_labels_are_the_values_as_stored(tmp_path, array, mode):
@@ -239,6 +239,15 @@ def test_colours_are_labels_where_they_may_be(tmp_path, alpha):
         read_labels(path)
     assert "a.png: pixels of Pillow mode RGB" in str(error.value)
     assert "grey values or with a palette" in str(error.value)
+
+
+@pytest.mark.parametrize("array", [[[0, -1]], [[0.0, 1.0]]])
+def test_negative_numbers_and_fractions_are_no_labels(tmp_path, array):
+    path = save(tmp_path / "a.tiff", np.array(array, np.int32 if array[0][1] < 0 else np.float32))
+    with pytest.raises(DataError) as error:
+        read_labels(path)
+    assert "a.tiff: pixels of Pillow mode" in str(error.value)
+    assert "are no labels, 0 and above; save it as PNG" in str(error.value)
 
 
 def test_labels_with_alpha_are_the_grey(tmp_path):

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from maskrcnn_jax.data.coco_masks import run_lengths
-from maskrcnn_jax.data.decode import read_labels, read_size
+from maskrcnn_jax.data.decode import read_labels
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import split_folder
+from maskrcnn_jax.data.formats.layout import size_of_mask, split_folder
 from maskrcnn_jax.data.source import DataError
 
 # The classes that Cityscapes measures instances of, by their label ids.
@@ -45,6 +45,6 @@ def read_cityscapes(source: Path, *, split: str | None = None) -> ImportedDatase
                 notes.append(f"{where}: left out: a {NOT_MEASURED[label]}, which the benchmark does not measure")
             elif value != _LICENSE_PLATE and (value >= 1000 or value > _LARGEST_LABEL):
                 raise DataError(f"{where}: no label of Cityscapes; give the files ...{GROUND_TRUTH} as they are published")
-        read.append(ImportedImage(name, read_size(images / name, values.shape), tuple(found)))
+        read.append(ImportedImage(name, size_of_mask(path, values, images / name), tuple(found)))
     categories = tuple(ImportedCategory(name, label) for label, name in THINGS.items())
     return ImportedDataset(source, images, categories, tuple(read), tuple(notes))

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskrcnn_jax.data.decode import image_files
+import numpy as np
+from jaxtyping import Int64
+
+from maskrcnn_jax.data.canvas import Size
+from maskrcnn_jax.data.decode import image_files, read_size
 from maskrcnn_jax.data.source import DataError
 
 
@@ -34,6 +38,19 @@ def one_of(found: dict[str, Path], stem: str, folder: Path, wanted_by: Path) -> 
             f"{wanted_by}: its image {folder / stem} with .jpg, .png or another ending is missing; restore it, or remove this file"
         )
     return found[stem]
+
+
+def size_of_mask(path: Path, mask: Int64[np.ndarray, "h w"], image: Path) -> Size:
+    """The size of the mask in the file `path`, which its image has, too, as stored or as turned.
+
+    Raises:
+      DataError: the image is of another size, or cannot be read.
+    """
+    height, width = mask.shape
+    try:
+        return read_size(image, (height, width))
+    except DataError as error:
+        raise DataError(f"{path}: the mask is {height} x {width} (height x width); {error}") from None
 
 
 def split_folder(parent: Path, split: str | None) -> Path:

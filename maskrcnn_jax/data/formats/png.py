@@ -8,7 +8,7 @@ from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_masks import run_lengths
 from maskrcnn_jax.data.decode import image_files, read_labels, read_size
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import files_by_stem, one_of
+from maskrcnn_jax.data.formats.layout import files_by_stem, one_of, size_of_mask
 from maskrcnn_jax.data.source import DataError
 
 
@@ -49,7 +49,7 @@ def read_png(source: Path, *, labels: Sequence[str] = ()) -> ImportedDataset:
     )
 
 
-def _two_folders(source: Path, one: str | None) -> Iterator[_Masks]:
+def _two_folders(source: Path, one: str | None) -> list[_Masks]:
     """images/ and masks/."""
     images, masks = files_by_stem(source / "images"), source / "masks"
     files: dict[str, list[tuple[str, Path, bool]]] = {stem: [] for stem in images}
@@ -63,7 +63,7 @@ def _two_folders(source: Path, one: str | None) -> Iterator[_Masks]:
                 raise DataError(f"{below}: {whole[below.name].name} beside it is of the same image; keep the folder or the file")
             one_of(images, below.name, source / "images", below)
             files[below.name] += [(label, path, True) for path in image_files(below)]
-    return (_Masks(images[stem], files[stem]) for stem in images)
+    return [_Masks(images[stem], files[stem]) for stem in images]
 
 
 def _bowl(source: Path, one: str | None) -> Iterator[_Masks]:
@@ -92,22 +92,14 @@ def _by_class(masks: Path, one: str | None) -> list[tuple[str, Path]]:
 
 def _image(masks: _Masks, folder: Path) -> tuple[ImportedImage, list[str]]:
     """The image with its objects, and notes of files without any."""
-    size = read_size(masks.image)
+    size: Size | None = None
     found, empty = [], []
     for label, path, is_one in masks.files:
         values = read_labels(path, colours=True)
-        size = _agreed(masks.image, path, values.shape)
+        size = size_of_mask(path, values, masks.image)
         objects = run_lengths(values != 0 if is_one else values)
         if is_one and not objects:
             empty.append(f"{path}: left out: it covers no pixel")
         for value, rle in objects.items():
             found.append(ImportedObject(str(path) if is_one else f"{path}: value {value}", label, rle))
-    return ImportedImage(masks.image.relative_to(folder).as_posix(), size, tuple(found)), empty
-
-
-def _agreed(image: Path, mask: Path, shape: Size) -> Size:
-    """The size of the mask, which the image has too."""
-    try:
-        return read_size(image, shape)
-    except DataError as error:
-        raise DataError(f"{mask}: the mask is {shape[0]} x {shape[1]} (height x width); {error}") from None
+    return ImportedImage(masks.image.relative_to(folder).as_posix(), size or read_size(masks.image), tuple(found)), empty

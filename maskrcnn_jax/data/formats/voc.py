@@ -10,9 +10,9 @@ from jaxtyping import Int64
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_masks import bitmap, run_lengths
-from maskrcnn_jax.data.decode import read_labels, read_size
+from maskrcnn_jax.data.decode import read_labels
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import files_by_stem, one_of
+from maskrcnn_jax.data.formats.layout import files_by_stem, one_of, size_of_mask
 from maskrcnn_jax.data.source import DataError
 
 VOID = 255  # border of objects, and what nobody could tell
@@ -49,8 +49,8 @@ def read_pascal_voc(source: Path, *, split: str | None = None) -> ImportedDatase
         if path is None:
             raise DataError(f"{source / 'SegmentationObject' / stem}.png: no such file; restore it, or take {stem} from the list {split}")
         image = one_of(images, stem, source / "JPEGImages", path)
-        size = read_size(image)
-        objects = run_lengths(_without_void(path, size))
+        mask = _without_void(path)
+        size, objects = size_of_mask(path, mask, image), run_lengths(mask)
         if stem in classes:
             found = _by_picture(path, objects, _without_void(classes[stem], size), own or CLASSES, notes)
         else:
@@ -87,7 +87,7 @@ def _lines(path: Path) -> list[str]:
         raise DataError(f"{path}: no text ({error}); write it as UTF-8") from None
 
 
-def _without_void(path: Path, size: Size) -> Int64[np.ndarray, "h w"]:
+def _without_void(path: Path, size: Size | None = None) -> Int64[np.ndarray, "h w"]:
     values = read_labels(path, size)
     values[values == VOID] = 0
     return values
@@ -99,16 +99,16 @@ def _by_picture(
     """The objects with the class that most of their pixels have in the picture `classes`."""
     for number, rle in objects.items():
         where = f"{path}: object {number}"
-        counts = np.bincount(classes[bitmap(rle, *classes.shape) > 0])
-        counts[0] = 0  # the pictures' borders may differ
-        if not counts.any():
+        inside = classes[bitmap(rle, *classes.shape) > 0]
+        values, counts = np.unique(inside[inside > 0], return_counts=True)  # the pictures' borders may differ
+        if not len(values):
             raise DataError(f"{where}: no pixel of it has a class in SegmentationClass; correct one of the two pictures")
-        value = int(counts.argmax())
+        value = int(values[counts.argmax()])
         if value > len(names):
             raise DataError(
                 f"{where}: class {value} of SegmentationClass is not one of 1 ... {len(names)}; name the classes in class_names.txt"
             )
-        others = int(counts.sum() - counts[value])
+        others = int(counts.sum() - counts.max())
         if others:
             notes.append(f"{where}: taken as {names[value - 1]}, though {others} of its {counts.sum()} pixels are of other classes")
         yield ImportedObject(where, names[value - 1], rle)
