@@ -3,6 +3,7 @@
 import base64
 import binascii
 import math
+import os
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ def read_labelme(source: Path, *, images: Path | None = None, labels: Sequence[s
 
     Args:
       source: the folder, whose files are taken in the order of their names, or a file.
-      images: the image folder; by default that of the JSON files. Their `imagePath` is relative to the JSON file.
+      images: the image folder; by default that of the JSON files. Their `imagePath` is
+        relative to the JSON file, or to this folder.
       labels: the classes in the order of their ids; by default those that occur, sorted.
 
     Raises:
@@ -70,12 +72,15 @@ def _image(path: Path, folder: Path, notes: list[str]) -> ImportedImage:
 
 
 def _relative(path: Path, name: str, folder: Path) -> str:
-    """`name`, which is relative to the folder of the JSON file `path`, relative to the image folder instead."""
-    beside = path.parent.absolute().as_posix()
-    found = posixpath.relpath(posixpath.join(beside, name), folder.absolute().as_posix())
-    if leaves_folder(found) or posixpath.isabs(name):
+    """The file name, relative to the image folder, of what the JSON file `path` calls `name`.
+
+    LabelMe writes it relative to the JSON file; who moves the files apart leaves it, and means the image folder.
+    """
+    beside = posixpath.join(path.parent.absolute().as_posix(), name)
+    within = [found for found in (posixpath.relpath(beside, folder.absolute().as_posix()), name) if not leaves_folder(found)]
+    if not within:
         raise DataError(f"{path}: imagePath {name!r} leaves the image folder {folder}; give a folder that holds all images by --images")
-    return found
+    return next((found for found in within if os.path.exists(folder / found)), within[0])
 
 
 def _label_and_group(shape: Any, where: str) -> tuple[str, int | None]:

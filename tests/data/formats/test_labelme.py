@@ -103,6 +103,20 @@ def test_a_path_is_relative_to_the_file_and_may_be_of_windows(folder, write, rea
     assert (images, len(found)) == (["b.png"], 1)
 
 
+def test_a_path_of_files_moved_apart_is_relative_to_the_image_folder(folder, write, read, refuses):
+    for name in ("labels", "images"):
+        (folder / name).mkdir()
+    write(shape("cell", SQUARE)).rename(folder / "labels" / "a.json")
+    refuses(("labels/a.json: ", "images/a.png: no such image file"), "labelme", folder / "labels", images=folder / "images")
+    (folder / "a.png").rename(folder / "images" / "a.png")
+    images, found, _ = read("labelme", folder / "labels", images=folder / "images")
+    assert (images, len(found)) == (["a.png"], 1)
+
+
+def test_an_absolute_path_into_the_image_folder_is_one_within_it(folder, write, read):
+    assert read("labelme", write(shape("cell", SQUARE), imagePath=str(folder / "b.png")))[0] == ["b.png"]
+
+
 def test_given_labels_are_all_and_in_order(write, read, refuses):
     path = write(shape("cell", SQUARE), shape("ape", SQUARE))
     assert [label for _, label, _, _ in read("labelme", path, labels=("cell", "owl", "ape"))[1]] == ["cell", "ape"]
