@@ -204,6 +204,16 @@ def test_a_size_needs_a_file_that_is_an_image(tmp_path):
         assert f"{name}: {words}" in str(error.value)
 
 
+@pytest.mark.parametrize("read", [read_size, read_labels])
+def test_sizes_and_labels_of_too_many_pixels_are_not_read(tmp_path, rgb, monkeypatch, read):
+    path = save(tmp_path / "a.png", rgb[..., 0])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 29)
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert "a.png: too large for Pillow" in str(error.value)
+    assert "cut the image into tiles" in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("array", "mode"),
     [

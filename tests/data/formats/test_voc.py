@@ -102,6 +102,12 @@ def test_pictures_of_colours_are_refused(voc, refuses):
     refuses((f"{path}: pixels of Pillow mode RGB are no labels", "grey values or with a palette"), "pascal_voc", voc, split="train")
 
 
+def test_an_image_of_another_size_is_an_error(voc, refuses):
+    image = write_png(voc / "JPEGImages" / "2007_000039.jpg", np.zeros((10, 30, 3), np.uint8))
+    words = ("SegmentationObject/2007_000039.png: the mask is 20 x 30", f"{image}: the file is 10 x 30", "put back the image")
+    refuses(words, "pascal_voc", voc, split="train")
+
+
 def test_what_is_missing_is_an_error(voc, refuses):
     refuses(("val.txt: no such list of images", "by --split"), "pascal_voc", voc, split="val")
     (voc / "ImageSets" / "Segmentation" / "val.txt").write_text("../../secret\n")
