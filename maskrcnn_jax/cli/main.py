@@ -4,19 +4,20 @@ import sys
 from collections.abc import Sequence
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import compare, convert, evaluate, predict, replay, show_data, train
+from maskrcnn_jax.cli import compare, convert, evaluate, import_data, predict, replay, show_data, train
 from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn COMMAND ...
 
-  train      train a model from a config
-  eval       measure a checkpoint: COCO box and mask AP
-  predict    detect objects in images
-  show-data  draw what training sees of a config's images
-  convert    read weights of torchvision and Detectron2, and write them
-  compare    two models, or one and stored outputs of another system, stage by stage
-  replay     compute a step of training again whose loss was not finite
+  train        train a model from a config
+  eval         measure a checkpoint: COCO box and mask AP
+  predict      detect objects in images
+  import-data  write a dataset of another format as COCO JSON
+  show-data    draw what training sees of a config's images
+  convert      read weights of torchvision and Detectron2, and write them
+  compare      two models, or one and stored outputs of another system, stage by stage
+  replay       compute a step of training again whose loss was not finite
 
 `maskrcnn COMMAND --help` says more; `maskrcnn --version` prints the version."""
 
@@ -24,6 +25,7 @@ COMMANDS = {
     "train": train.main,
     "eval": evaluate.main,
     "predict": predict.main,
+    "import-data": import_data.main,
     "show-data": show_data.main,
     "convert": convert.main,
     "compare": compare.main,

@@ -1,7 +1,6 @@
 """COCO datasets as a source."""
 
 import logging
-import os
 import pickle
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from maskrcnn_jax.data.batching import tight_box
 from maskrcnn_jax.data.coco_json import CocoObject, read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap
 from maskrcnn_jax.data.decode import read_image
+from maskrcnn_jax.data.image_folder import missing_files
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.structs import Category, Example
@@ -96,15 +96,11 @@ class CocoSource:
 
     def _require_files(self) -> None:
         """Raise DataError naming the image files that do not exist."""
-        paths = [self.image_folder / name for name in self._names]
-        # One listing a folder: a call a file takes minutes for COCO on a network. It is asked for those not listed, for file
-        # systems may know a name in other letters.
-        listed = {folder: _listing(folder) for folder in {path.parent for path in paths}}
-        missing = [i for i, path in enumerate(paths) if path.name not in listed[path.parent] and not path.exists()]
+        missing = missing_files(self.image_folder, self._names)
         if missing:
             names = first_few([f"{self._names[i]} (image id {self.image_ids[i]})" for i in missing])
             raise DataError(
-                f"{self.annotation_file}: {len(missing)} of {len(paths)} image files are not in {self.image_folder}: {names}; "
+                f"{self.annotation_file}: {len(missing)} of {len(self)} image files are not in {self.image_folder}: {names}; "
                 "give the folder that file names are relative to, restore the files, or remove these images from the annotations"
             )
 
@@ -120,14 +116,6 @@ class CocoSource:
             _log.warning("%s: image id %d: annotation ids %s cover no pixel, left out", self.annotation_file, self.image_ids[i], ids)
             return [objects[n] for n in kept], masks[kept]
         return objects, masks
-
-
-def _listing(folder: Path) -> set[str]:
-    """Names in a folder; none where it cannot be listed."""
-    try:
-        return set(os.listdir(folder))
-    except OSError:
-        return set()
 
 
 def _box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:

@@ -1,16 +1,18 @@
 """A COCO JSON file, read and checked: everything that can be told without opening an image is told here."""
 
-import json
 import logging
 import math
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_masks import covers_pixels
+from maskrcnn_jax.data.image_folder import leaves_folder
+from maskrcnn_jax.data.json_file import read_json
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.structs import Category
+
+_MOST_PIXELS = 2**31  # that COCO's run lengths can count
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +36,15 @@ class CocoObject(NamedTuple):
 
 
 class CocoTable(NamedTuple):
-    """A checked file: categories in the order of their ids, images in file order, and the objects of each image."""
+    """A checked file: categories in the order of their ids, images in file order, and the objects of each image.
+
+    `left_out`: (image id, annotation id) of the objects that can cover no pixel, which are not among `objects`.
+    """
 
     categories: tuple[Category, ...]
     images: tuple[CocoImage, ...]
     objects: tuple[tuple[CocoObject, ...], ...]
+    left_out: tuple[tuple[int, int], ...]
 
 
 def read_coco_json(path: Path) -> CocoTable:
@@ -51,19 +57,20 @@ def read_coco_json(path: Path) -> CocoTable:
       DataError: missing file or key, not JSON, no images or categories, a duplicate or unknown id, a size that is not positive, a
         file name outside the image folder, or an annotation that `covers_pixels` refuses or whose bbox is not finite or outside.
     """
-    document = _document(path)
-    categories = _categories(path, document["categories"])
-    images = _images(path, document["images"])
-    return CocoTable(categories, images, _objects(path, document["annotations"], categories, images))
+    table = check_document(path, read_document(path))
+    if table.left_out:
+        ids = [annotation_id for _, annotation_id in table.left_out]
+        _log.warning("%s: %d annotations without area left out, ids %s; remove them to silence this", path, len(ids), ids[:20])
+    return table
 
 
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"{path}: no such annotation file; check the path of the COCO JSON") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); export or download it again") from None
+def read_document(path: Path) -> dict[str, Any]:
+    """The rows of a COCO file, each with an id of its own.
+
+    Raises:
+      DataError: a missing file, not JSON, a list of rows that is missing, or rows without ids or with the same.
+    """
+    document = read_json(path)
     for key in ("images", "annotations", "categories"):
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             raise DataError(f"{path}: no list `{key}`; give a COCO instances file with images, annotations and categories")
@@ -72,6 +79,17 @@ def _document(path: Path) -> dict[str, Any]:
                 raise DataError(f"{path}: `{key}`[{position}] has no integer `id`: {row!r:.100}; number the rows of `{key}`")
         _refuse_duplicates(path, key, [row["id"] for row in document[key]])
     return document
+
+
+def check_document(path: Path, document: dict[str, Any]) -> CocoTable:
+    """The table of a `read_document` of the file `path`, which messages name.
+
+    Raises:
+      DataError: what `read_coco_json` says of categories, images and annotations.
+    """
+    categories = _categories(path, document["categories"])
+    images = _images(path, document["images"])
+    return CocoTable(categories, images, *_objects(path, document["annotations"], categories, images))
 
 
 def _refuse_duplicates(path: Path, key: str, ids: list[int]) -> None:
@@ -102,21 +120,23 @@ def _image(where: str, row: dict[str, Any]) -> CocoImage:
     name, height, width = (row.get(key) for key in ("file_name", "height", "width"))
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: no `file_name`; add it")
-    normal = os.path.normpath(name)
-    if os.path.isabs(normal) or normal.split(os.sep)[0] == "..":
+    if leaves_folder(name):
         raise DataError(f"{where}: file_name {name!r} leaves the image folder; give names relative to that folder")
     if type(height) is not int or type(width) is not int or height < 1 or width < 1:
         raise DataError(f"{where}: height {height!r} and width {width!r} are not both positive integers; write the image's size")
+    if height * width >= _MOST_PIXELS:
+        raise DataError(f"{where}: {height} x {width} pixels (height x width) are more than a mask can have; write the image's size")
     return CocoImage(row["id"], name, (height, width))
 
 
 def _objects(
     path: Path, rows: list[dict[str, Any]], categories: tuple[Category, ...], images: tuple[CocoImage, ...]
-) -> tuple[tuple[CocoObject, ...], ...]:
+) -> tuple[tuple[tuple[CocoObject, ...], ...], tuple[tuple[int, int], ...]]:
+    """The objects of each image, and (image id, annotation id) of those left out."""
     labels = {category.id: i + 1 for i, category in enumerate(categories)}
     sizes = {image.id: image.size for image in images}
     objects: dict[int, list[CocoObject]] = {image.id: [] for image in images}
-    left_out: list[int] = []
+    left_out: list[tuple[int, int]] = []
     for row in rows:
         image_id = row.get("image_id")
         try:
@@ -126,12 +146,10 @@ def _objects(
         except DataError as error:
             raise DataError(f"{path}: image id {image_id}, annotation id {row['id']}: {error}") from None
         if found is None:
-            left_out.append(row["id"])
+            left_out.append((image_id, row["id"]))
         else:
             objects[image_id].append(found)
-    if left_out:
-        _log.warning("%s: %d annotations without area left out, ids %s; remove them to silence this", path, len(left_out), left_out[:20])
-    return tuple(tuple(objects[image.id]) for image in images)
+    return tuple(tuple(objects[image.id]) for image in images), tuple(left_out)
 
 
 def _object(row: dict[str, Any], labels: dict[int, int], size: Size) -> CocoObject | None:
