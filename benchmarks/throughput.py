@@ -1,6 +1,13 @@
-"""Images a second of a GPU, each system at its best batch, and the share of the matrix units' peak."""
+"""Images a second of a GPU, each system at its best batch, and the share of the matrix units' peak.
+
+`python -m benchmarks.throughput WORK SYSTEM DTYPE REPEATS` measures one system, `ours` or `theirs`, and prints JSON. Each has the GPU to
+itself: what one process has taken of its memory, it does not give back.
+"""
 
 import copy
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -8,8 +15,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.fresh import REPOSITORY
 from benchmarks.networks import OBJECTS, Step, experiment, theirs_step
-from benchmarks.reference import CLASSES, Reference, config_of, example
+from benchmarks.reference import CLASSES, Dtype, Reference, config_of, example
 from benchmarks.rows import Row, in_turn
 from maskrcnn_jax import models, ops
 from maskrcnn_jax.config import ModelConfig
@@ -20,38 +28,56 @@ SIZE, BATCHES = (800, 1344), (4, 8, 16)
 TURNS = 2  # of a batch that may not be the best
 PEAK = {"A100": 312e12, "H100": 989e12, "H200": 989e12}  # dense bfloat16 operations a second, as published
 Call = Callable[[], Any]
+WORKS = {"inference": "inference, masks pasted on the device", "step": "training step"}
 
 
-def throughput(reference: Reference, repeats: int) -> Iterator[Row]:
-    """Seconds an image of inference, up to masks pasted on the device, and of a training step."""
-    whole = (
-        ("inference", partial(_inference, reference), partial(_their_inference, reference), _inference_flops),
-        ("training step", partial(_training_step, reference), partial(_their_training_step, reference), _training_flops),
-    )
-    for title, make_ours, make_theirs, flops in whole:
-        (ours, count), (theirs, their_count) = _best(make_ours), _best(make_theirs)
-        turns = in_turn(ours, theirs, repeats=repeats)
-        mine, other = ([seconds / n for seconds in samples] for samples, n in zip(turns, (count, their_count), strict=True))
-        rates = f"{1 / np.median(mine):.1f} and {1 / np.median(other):.1f} images a second, batches of {count} and {their_count}"
-        share = flops(reference) / np.median(mine) / _peak()
-        name = f"{title}, R50-FPN, {SIZE[0]}x{SIZE[1]}, {reference.dtype}, an image"
-        yield Row(name, mine, other, "live", f"{rates}; ours at {share:.0%} of the peak in bfloat16")
+def throughput(dtype: Dtype, repeats: int) -> Iterator[Row]:
+    """Seconds an image, of inference and of a training step."""
+    for work, title in WORKS.items():
+        ours, theirs = (_in_own_process(work, system, dtype, repeats) for system in ("ours", "theirs"))
+        rates = " and ".join(f"{1 / np.median(found['seconds']):.1f}" for found in (ours, theirs))
+        note = f"{rates} images a second, batches of {ours['batch']} and {theirs['batch']}, one system after the other"
+        share = ours["flops"] / np.median(ours["seconds"]) / _peak()
+        name = f"{title}, R50-FPN, {SIZE[0]}x{SIZE[1]}, {dtype}, an image"
+        yield Row(name, ours["seconds"], theirs["seconds"], "live", f"{note}; ours at {share:.0%} of the peak in bfloat16")
 
 
-def _best(make: Callable[[int], Call]) -> tuple[Call, int]:
-    """The call for the batch with the most images a second, and that batch, up to what memory holds."""
-    found: list[tuple[float, Call, int]] = []
+def _in_own_process(work: str, system: str, dtype: Dtype, repeats: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.throughput", work, system, dtype, str(repeats)]
+    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(work: str, system: str, dtype: Dtype, repeats: int) -> None:
+    """Print the best batch, seconds an image of each turn with it, and operations an image of ours."""
+    reference = Reference(dtype)
+    makers: dict[tuple[str, str], Callable[[Reference, int], Call]] = {
+        ("inference", "ours"): _inference,
+        ("inference", "theirs"): _their_inference,
+        ("step", "ours"): _training_step,
+        ("step", "theirs"): _their_training_step,
+    }
+    make: Callable[[int], Call] = partial(makers[work, system], reference)
+    batch = _best(make)
+    ((*seconds,),) = in_turn(make(batch), repeats=repeats)
+    flops = {"inference": _inference_flops, "step": _training_flops}[work](reference) if system == "ours" else None
+    print(json.dumps({"batch": batch, "seconds": [own / batch for own in seconds], "flops": flops}))
+
+
+def _best(make: Callable[[int], Call]) -> int:
+    """The batch with the most images a second, up to what memory holds; of each only its time is kept."""
+    found: dict[int, float] = {}
     for count in BATCHES:
         try:
-            call = make(count)
-            ((*seconds,),) = in_turn(call, repeats=TURNS)
+            ((*seconds,),) = in_turn(make(count), repeats=TURNS)
         except RuntimeError as error:
             if not any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "out of memory")):
                 raise
             break
-        found.append((min(seconds) / count, call, count))
-    _, call, count = min(found, key=lambda own: own[0])
-    return call, count
+        found[count] = min(seconds) / count
+    if not found:
+        raise SystemExit(f"not even a batch of {BATCHES[0]} fits into the device's memory; end what else uses it")
+    return min(found, key=lambda count: found[count])
 
 
 def _peak() -> float:
@@ -117,3 +143,7 @@ def _flops(function: Callable[..., Any], *arguments: Any) -> float:
     """Of one call, before the compiler hides products in calls of its libraries."""
     analysis: Any = jax.jit(function).lower(*arguments).cost_analysis()
     return float(analysis["flops"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))  # type: ignore[arg-type]

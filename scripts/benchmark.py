@@ -38,7 +38,7 @@ Part = Literal[
     "scaling",
 ]
 PARTS: tuple[Part, ...] = get_args(Part)
-ON_DATA: tuple[Part, ...] = ("input_pipeline", "evaluation")
+DATA: dict[Part, str] = {"input_pipeline": "coco_free", "evaluation": "coco_eval"}  # folders that parts read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def measure(part: Part, command: Command, reference: Reference) -> Iterator[rows
         "backbone_fpn": lambda: networks.backbone_fpn(reference, command.repeats),
         "inference": lambda: networks.inference(reference, command.repeats),
         "training_step": lambda: networks.training_step(reference, command.repeats),
-        "throughput": lambda: throughput(reference, command.repeats),
+        "throughput": lambda: throughput(command.dtype, command.repeats),
         "input_pipeline": lambda: host.input_pipeline(reference, command.repeats, command.data),
         "evaluation": lambda: host.evaluate(command.repeats, command.data),
         "compile": lambda: fresh.compile_times(command.dtype),
@@ -77,8 +77,8 @@ def measure(part: Part, command: Command, reference: Reference) -> Iterator[rows
 
 def skipped(part: Part, command: Command) -> str:
     """Why a part cannot be measured here; empty if it can."""
-    if part in ON_DATA and not command.data.is_dir():
-        return f"no data at {command.data}; give --data or MASKRCNN_DATA"
+    if part in DATA and not (command.data / DATA[part]).is_dir():
+        return f"no data at {command.data / DATA[part]}; give --data or MASKRCNN_DATA"
     if part == "throughput" and jax.default_backend() == "cpu":
         return "needs a GPU"
     return ""
@@ -89,15 +89,17 @@ def main() -> None:
     command = tyro.cli(Command)
     reference, found = Reference(command.dtype), list[rows.Row]()
     print(f"{rows.machine()}\n\n{rows.HEADER}", flush=True)
-    for part in command.parts:
-        if why := skipped(part, command):
-            print(f"{part}: skipped, {why}", file=sys.stderr)
-            continue
-        for row in measure(part, command, reference):
-            print(rows.line(row), flush=True)
-            found.append(row)
-    if command.json is not None:
-        command.json.write_text(json.dumps(rows.document(found, sys.argv), indent=1), encoding="utf-8")
+    try:
+        for part in command.parts:
+            if why := skipped(part, command):
+                print(f"{part}: skipped, {why}", file=sys.stderr)
+                continue
+            for row in measure(part, command, reference):
+                print(rows.line(row), flush=True)
+                found.append(row)
+    finally:  # a check that fails loses nothing of what was measured before
+        if command.json is not None:
+            command.json.write_text(json.dumps(rows.document(found, sys.argv), indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

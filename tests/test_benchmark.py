@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks import operators, rows, scaling
+from benchmarks import operators, rows, scaling, throughput
 from benchmarks.reference import against, example
 from benchmarks.rows import Row
 
@@ -116,3 +116,20 @@ def test_examples_have_their_boxes_around_their_masks():
 def test_the_slope_of_a_power_is_its_exponent():
     work = (1, 2, 4)
     assert scaling._slopes(work, [[w**1.5, 7 * w**0.5] for w in work]) == pytest.approx([1.5, 0.5])
+
+
+def test_the_best_batch_is_that_with_least_seconds_an_image_up_to_what_memory_holds(clock):
+    def make(count):
+        if count == 16:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        return clock.work(count, {4: 1.0, 8: 1.5}[count])
+
+    assert throughput._best(make) == 8
+
+
+def test_a_device_that_holds_no_batch_ends_with_the_remedy():
+    def make(count):
+        raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(SystemExit, match="not even a batch of 4 fits into the device's memory; end what else uses it"):
+        throughput._best(make)

@@ -40,7 +40,8 @@ class TrainCommand(ManyProcesses):
     dry_run: bool = False
     """Print parameters, compile, print memory and time; write nothing."""
     profile: bool = False
-    """Write a trace of a few steps, for TensorBoard and Perfetto, to the run folder's profile/, and print where their time goes."""
+    """Write a trace of a few steps, for TensorBoard and Perfetto, to the run folder's profile/, and print where their time goes; of several
+    processes the first does."""
 
 
 def main(arguments: Sequence[str]) -> None:

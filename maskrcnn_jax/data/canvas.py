@@ -1,5 +1,7 @@
 """From an image's size to the size it is resized to, and to the canvas it is put on. Sizes are (height, width), pixels."""
 
+import math
+
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -30,6 +32,12 @@ def resized_size(size: Size, min_side: int, max_side: int, kind: Resize) -> Size
     return max(1, height), max(1, width)
 
 
+def shrink_to_fit(size: Size, room: Size) -> Size:
+    """`size` where it fits in `room`, otherwise the largest one of its shape that does, rounded down; sides are at least 1."""
+    scale = min(1.0, room[0] / size[0], room[1] / size[1])
+    return size if scale == 1 else (max(1, math.floor(size[0] * scale)), max(1, math.floor(size[1] * scale)))
+
+
 def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
     """The canvas that holds an image already resized to `size`.
 
@@ -45,7 +53,7 @@ def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
     if not fitting:
         raise DataError(
             f"{name}: resized to {size[0]} x {size[1]} (height x width) it fits none of model.input.canvases {config.canvases}; "
-            "add a canvas that holds it, or lower model.input.min_side or max_side (in training data.train_min_sides)"
+            "add a canvas that holds it, or lower model.input.min_side or max_side (in training data.augment.min_sides)"
         )
     return min(fitting, key=lambda canvas: canvas[0] * canvas[1])
 

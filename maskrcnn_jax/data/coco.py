@@ -1,7 +1,6 @@
 """COCO datasets as a source."""
 
 import logging
-import os
 import pickle
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from maskrcnn_jax.data.coco_json import CocoObject, read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap
 from maskrcnn_jax.data.decode import read_image
 from maskrcnn_jax.data.faults import Fault, Tell
+from maskrcnn_jax.data.image_folder import missing_files
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.structs import Category, Example
@@ -38,6 +38,7 @@ class CocoSource:
       image_ids: of each image, int64[n].
       sizes: (height, width) of each image, pixels.
       object_counts: objects of each image that are not crowds.
+      labels_present: (index of an image, label) of each class that the image has such an object of, int32[m, 2].
     """
 
     def __init__(self, annotations: str | Path, images: str | Path, *, tell: Tell | None = None) -> None:
@@ -59,6 +60,13 @@ class CocoSource:
         self.image_ids: Int[np.ndarray, "n"] = np.array([image.id for image in table.images], np.int64)
         self.sizes: Int[np.ndarray, "n 2"] = np.array([image.size for image in table.images], np.int64).reshape(-1, 2)
         self.object_counts: Int[np.ndarray, "n"] = np.array([sum(not o.crowd for o in objects) for objects in table.objects], np.int64)
+        present = (
+            number
+            for i, found in enumerate(table.objects)
+            for label in sorted({o.label for o in found if not o.crowd})
+            for number in (i, label)
+        )
+        self.labels_present: Int[np.ndarray, "m 2"] = np.fromiter(present, np.int32).reshape(-1, 2)
         self._names = tuple(image.file_name for image in table.images)
         self._require_files(tell)
         # As bytes: a million Python objects would be copied to each worker one by one, and fill its memory by counting references.
@@ -102,19 +110,15 @@ class CocoSource:
 
     def _require_files(self, tell: Tell | None) -> None:
         """Tell of each image file that does not exist, or raise DataError naming them."""
-        paths = [self.image_folder / name for name in self._names]
-        # One listing a folder: a call a file takes minutes for COCO on a network. It is asked for those not listed, for file
-        # systems may know a name in other letters.
-        listed = {folder: _listing(folder) for folder in {path.parent for path in paths}}
-        missing = [i for i, path in enumerate(paths) if path.name not in listed[path.parent] and not path.exists()]
+        missing = missing_files(self.image_folder, self._names)
         if tell:
             for i in missing:
-                message = f"{paths[i]}: no such image file; restore it, or remove the image from the annotations"
-                tell(Fault("missing-file", message, image_id=int(self.image_ids[i])))
+                message = f"{self.image_path(i)}: no such image file; restore it, or remove the image from the annotations"
+                tell(Fault("missing-file", self.annotation_file, message, image_id=int(self.image_ids[i])))
         elif missing:
             names = first_few([f"{self._names[i]} (image id {self.image_ids[i]})" for i in missing])
             raise DataError(
-                f"{self.annotation_file}: {len(missing)} of {len(paths)} image files are not in {self.image_folder}: {names}; "
+                f"{self.annotation_file}: {len(missing)} of {len(self)} image files are not in {self.image_folder}: {names}; "
                 "give the folder that file names are relative to, restore the files, or remove these images from the annotations"
             )
 
@@ -130,14 +134,6 @@ class CocoSource:
             _log.warning("%s: image id %d: annotation ids %s cover no pixel, left out", self.annotation_file, self.image_ids[i], ids)
             return [objects[n] for n in kept], masks[kept]
         return objects, masks
-
-
-def _listing(folder: Path) -> set[str]:
-    """Names in a folder; none where it cannot be listed."""
-    try:
-        return set(os.listdir(folder))
-    except OSError:
-        return set()
 
 
 def object_box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:

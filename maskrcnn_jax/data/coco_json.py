@@ -1,18 +1,20 @@
 """A COCO JSON file, read and checked: everything that can be told without opening an image is told here."""
 
-import json
 import logging
 import math
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_masks import covers_pixels
-from maskrcnn_jax.data.faults import Fault, Tell
+from maskrcnn_jax.data.faults import Fault, Tell, refusing
+from maskrcnn_jax.data.image_folder import leaves_folder
+from maskrcnn_jax.data.json_file import read_json
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.structs import Category
+
+_MOST_PIXELS = 2**31  # that COCO's run lengths can count
 
 _log = logging.getLogger(__name__)
 
@@ -58,41 +60,40 @@ def read_coco_json(path: Path, tell: Tell | None = None) -> CocoTable:
         not positive, a file name outside the image folder, or an annotation that `covers_pixels` refuses or whose bbox is not finite
         or outside.
     """
-    left_out: list[int | None] = []
-
-    def refuse(fault: Fault) -> None:
-        if not fault.left_out:
-            raise DataError(fault.message)
-        left_out.append(fault.annotation_id)
-
-    table = _table(path, tell or refuse)
+    left_out: list[Fault] = []
+    tell = tell or refusing(left_out)
+    table = check_document(path, read_document(path, tell), tell)
     if left_out:
-        _log.warning("%s: %d annotations without area left out, ids %s; remove them to silence this", path, len(left_out), left_out[:20])
+        ids = [fault.annotation_id for fault in left_out]
+        _log.warning("%s: %d annotations without area left out, ids %s; remove them to silence this", path, len(ids), ids[:20])
     return table
 
 
-def _table(path: Path, tell: Tell) -> CocoTable:
-    document = _document(path, tell)
-    categories = _categories(path, document["categories"], tell)
-    images = _images(path, document["images"], tell)
-    image_ids = {row["id"] for row in document["images"]}
-    return CocoTable(categories, images, _objects(path, document["annotations"], categories, images, image_ids, tell))
+def read_document(path: Path, tell: Tell) -> dict[str, Any]:
+    """What a COCO file holds; of images, annotations and categories without rows that have no id, or one that an earlier row has.
 
+    Args:
+      path: the file.
+      tell: hears of these rows.
 
-def _document(path: Path, tell: Tell) -> dict[str, list[dict[str, Any]]]:
-    """The three lists, without rows that have no id or one that an earlier row has."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"{path}: no such annotation file; check the path of the COCO JSON") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); export or download it again") from None
+    Raises:
+      DataError: a missing file, not JSON, or a list of rows that is missing.
+    """
+    document = read_json(path)
     rows = {}
     for key in ("images", "annotations", "categories"):
         if not isinstance(document, dict) or not isinstance(document.get(key), list):
             raise DataError(f"{path}: no list `{key}`; give a COCO instances file with images, annotations and categories")
         rows[key] = _numbered(path, key, document[key], tell)
-    return rows
+    return document | rows
+
+
+def check_document(path: Path, document: dict[str, Any], tell: Tell) -> CocoTable:
+    """The table of a `read_document` of the file `path`, without rows at fault, of which `tell` hears."""
+    categories = _categories(path, document["categories"], tell)
+    images = _images(path, document["images"], tell)
+    image_ids = {row["id"] for row in document["images"]}
+    return CocoTable(categories, images, _objects(path, document["annotations"], categories, images, image_ids, tell))
 
 
 def _numbered(path: Path, key: str, rows: list[Any], tell: Tell) -> list[dict[str, Any]]:
@@ -101,11 +102,11 @@ def _numbered(path: Path, key: str, rows: list[Any], tell: Tell) -> list[dict[st
     for position, row in enumerate(rows):
         if not isinstance(row, dict) or type(row.get("id")) is not int:
             message = f"{path}: `{key}`[{position}] has no integer `id`: {row!r:.100}; number the rows of `{key}`"
-            tell(Fault("row-without-id", message))
+            tell(Fault("row-without-id", path, message))
         elif row["id"] in kept:
             word = {"images": "image", "annotations": "annotation", "categories": "category"}[key]
             message = f"{path}: {word} id {row['id']} occurs twice; give every row of `{key}` an id of its own"
-            tell(Fault("duplicate-id", message)._replace(**{f"{word}_id": row["id"]}))
+            tell(Fault("duplicate-id", path, message)._replace(**{f"{word}_id": row["id"]}))
         else:
             kept[row["id"]] = row
     return list(kept.values())
@@ -113,22 +114,22 @@ def _numbered(path: Path, key: str, rows: list[Any], tell: Tell) -> list[dict[st
 
 def _categories(path: Path, rows: list[dict[str, Any]], tell: Tell) -> tuple[Category, ...]:
     if not rows:
-        tell(Fault("no-rows", f"{path}: no categories; list the classes in `categories`"))
+        tell(Fault("no-rows", path, f"{path}: no categories; list the classes in `categories`"))
     for row in rows:
         if not isinstance(row.get("name"), str):
-            tell(Fault("category-row", f"{path}: category id {row['id']} has no `name`; name it", category_id=row["id"]))
+            tell(Fault("category-row", path, f"{path}: category id {row['id']} has no `name`; name it", category_id=row["id"]))
     return tuple(sorted(Category(row["id"], str(row.get("name"))) for row in rows))
 
 
 def _images(path: Path, rows: list[dict[str, Any]], tell: Tell) -> tuple[CocoImage, ...]:
     if not rows:
-        tell(Fault("no-rows", f"{path}: the dataset is empty, `images` has no row; check that this is the file you meant"))
+        tell(Fault("no-rows", path, f"{path}: the dataset is empty, `images` has no row; check that this is the file you meant"))
     images = []
     for row in rows:
         try:
             images.append(_image(f"{path}: image id {row['id']}", row))
         except DataError as error:
-            tell(Fault("image-row", str(error), image_id=row["id"]))
+            tell(Fault("image-row", path, str(error), image_id=row["id"]))
     return tuple(images)
 
 
@@ -136,11 +137,12 @@ def _image(where: str, row: dict[str, Any]) -> CocoImage:
     name, height, width = (row.get(key) for key in ("file_name", "height", "width"))
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: no `file_name`; add it")
-    normal = os.path.normpath(name)
-    if os.path.isabs(normal) or normal.split(os.sep)[0] == "..":
+    if leaves_folder(name):
         raise DataError(f"{where}: file_name {name!r} leaves the image folder; give names relative to that folder")
     if type(height) is not int or type(width) is not int or height < 1 or width < 1:
         raise DataError(f"{where}: height {height!r} and width {width!r} are not both positive integers; write the image's size")
+    if height * width >= _MOST_PIXELS:
+        raise DataError(f"{where}: {height} x {width} pixels (height x width) are more than a mask can have; write the image's size")
     return CocoImage(row["id"], name, (height, width))
 
 
@@ -156,7 +158,7 @@ def _objects(
         image_id = row.get("image_id")
         named = image_id if type(image_id) is int else None
         where = f"{path}: image id {image_id}, annotation id {row['id']}"
-        tell(Fault(kind, f"{where}: {message}", named, row["id"], left_out=left_out, row=row))
+        tell(Fault(kind, path, f"{where}: {message}", named, row["id"], left_out=left_out, row=row))
 
     for row in rows:
         image_id = row.get("image_id")

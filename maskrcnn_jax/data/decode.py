@@ -1,12 +1,15 @@
-"""Image files to RGB bytes."""
+"""Image files to RGB bytes, what their headers say, and pictures of labels."""
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from PIL import ExifTags, Image, ImageOps
 
 from maskrcnn_jax.data.canvas import Size
@@ -14,6 +17,7 @@ from maskrcnn_jax.data.source import DataError
 
 # What Pillow's readers raise on bad bytes; they have no common error.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF that swap height and width
 
 
 class ImageSizeError(DataError):
@@ -25,16 +29,6 @@ class ImageHeader(NamedTuple):
 
     mode: str
     orientation: int
-
-
-def read_header(path: Path) -> ImageHeader:
-    """Mode and orientation of a file that `read_image` has read."""
-    with Image.open(path) as image:
-        try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        except _UNREADABLE:
-            orientation = 1
-        return ImageHeader(image.mode, orientation if orientation in range(1, 9) else 1)
 
 
 def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3"]:
@@ -56,10 +50,68 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
         values that are neither 8 nor 16 bits.
       ImageSizeError: another size than `size`.
     """
+    with _opened(path) as image:
+        image.load()
+        turned = _turned(image)
+    which = _match(path, (turned.height, turned.width), (image.height, image.width), size)
+    return _rgb(path, (turned, image)[which])
+
+
+def read_size(path: Path, size: Size | None = None) -> Size:
+    """(height, width) that `read_image` gives the same file and `size`; reads no more than the header where that tells it.
+
+    Raises:
+      DataError: a missing file, or one whose header cannot be read.
+      ImageSizeError: another size than `size`.
+    """
+    with _opened(path) as image:
+        stored = (image.height, image.width)
+        if stored == size:  # of a PNG, EXIF data are only known once it is decoded
+            return stored
+        # Of a TIFF Pillow tells the sides that the image has once decoded, which are turned.
+        turned = stored[::-1] if image.format != "TIFF" and _orientation(image) in _SIDEWAYS else stored
+    _match(path, turned, stored, size)
+    return turned
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Mode and orientation of a file as they are stored; EXIF data that cannot be read are upright.
+
+    Raises:
+      DataError: a missing file, or one whose header cannot be read.
+    """
+    with _opened(path) as image:
+        return ImageHeader(image.mode, _orientation(image))
+
+
+def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int64[np.ndarray, "h w"]:
+    """Decode a picture whose pixels are labels, not brightness: the values as they are stored, 0 being none.
+
+    They are palette indices, grey values of any depth, or 0 and 1 of black and white. Alpha is dropped and nothing is turned.
+
+    Args:
+      path: the file.
+      size: (height, width) that it must have; None takes any size.
+      colours: whether RGB serves, too, whose values are red * 65536 + green * 256 + blue.
+      content: bytes of the picture, where `path` is a file of another kind that it lies in.
+
+    Raises:
+      DataError: what `read_image` says of files that cannot be read; a palette whose first colour is not black; pixels that
+        are no whole numbers or negative.
+      ImageSizeError: another size than `size`.
+    """
+    with _opened(path, content) as image:
+        image.load()
+    _match(path, (image.height, image.width), (image.height, image.width), size)
+    return _labels(path, image, colours)
+
+
+@contextmanager
+def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
+    """An image file, open; what Pillow raises within is a DataError."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            turned = _turned(image)
+        with Image.open(path if content is None else BytesIO(content)) as image:
+            yield image
     except FileNotFoundError:
         raise DataError(f"{path}: no such image file; restore it, or leave the image out") from None
     except PermissionError:
@@ -68,7 +120,6 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
         raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it (and its annotations)") from error
     except _UNREADABLE as error:
         raise DataError(f"{path}: corrupt, truncated or not an image ({error}); replace the file, or leave the image out") from error
-    return _rgb(path, _of_size(path, image, turned, size))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -84,13 +135,23 @@ def _turned(image: Image.Image) -> Image.Image:
         return image
 
 
-def _of_size(path: Path, stored: Image.Image, turned: Image.Image, size: Size | None) -> Image.Image:
-    """The one of the two that has `size`, the turned one first."""
-    for image in (turned, stored):
-        if size is None or (image.height, image.width) == size:
-            return image
+def _orientation(image: Image.Image) -> int:
+    """EXIF's, 1 where there is none, or none that EXIF knows."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _UNREADABLE:
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _match(path: Path, turned: Size, stored: Size, size: Size | None) -> int:
+    """0 where the image as turned has `size`, else 1 where that as stored has."""
+    if size is None or turned == size:
+        return 0
+    if stored == size:
+        return 1
     raise ImageSizeError(
-        f"{path}: the file is {turned.height} x {turned.width} (height x width), the annotations say {size[0]} x {size[1]}; "  # type: ignore[index]
+        f"{path}: the file is {turned[0]} x {turned[1]} (height x width), the annotations say {size[0]} x {size[1]}; "
         "correct height and width in the annotations, or put back the image they were made on"
     )
 
@@ -104,3 +165,22 @@ def _rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     elif image.mode != "F":
         return np.array(image.convert("RGB"))
     raise DataError(f"{path}: pixels of Pillow mode {image.mode} are neither 8 nor 16 bits; convert the file to 8-bit RGB or grey")
+
+
+def _labels(path: Path, image: Image.Image, colours: bool) -> Int64[np.ndarray, "h w"]:
+    if image.mode == "P" and any((image.getpalette("RGB") or [0])[:3]):
+        raise DataError(
+            f"{path}: colour 0 of the palette is not black, and index 0 means no object; save it as RGB with a black background"
+        )
+    if image.mode in ("RGB", "RGBA") and colours:
+        red, green, blue = np.moveaxis(np.array(image.convert("RGB"), np.int64), 2, 0)
+        return (red << 16) | (green << 8) | blue
+    if image.mode == "LA":
+        image = image.convert("L")
+    if image.mode in ("1", "L", "P") or image.mode.startswith("I"):
+        values = np.array(image, np.int64)
+        if values.min() >= 0:
+            return values
+    raise DataError(
+        f"{path}: pixels of Pillow mode {image.mode} are no labels, 0 and above; save it as PNG of grey values or with a palette"
+    )

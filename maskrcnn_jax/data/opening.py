@@ -6,6 +6,7 @@ from typing import Literal
 from maskrcnn_jax.config import DataConfig
 from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.data.faults import Tell
+from maskrcnn_jax.data.mixed import MixedSource
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source
 
@@ -13,7 +14,7 @@ _VAL_START = 10**9  # pictures from here on are for validation: no training set 
 
 
 def open_source(config: DataConfig, split: Literal["train", "val"], tell: Tell | None = None) -> Source:
-    """The training or the validation source; files of the other are not looked at.
+    """The training source, several mixed where `config` names more, or the validation source; files of the other are not looked at.
 
     Args:
       config: the data.
@@ -32,7 +33,11 @@ def open_source(config: DataConfig, split: Literal["train", "val"], tell: Tell |
         )
     if config.kind == "shapes":
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
-    return CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"), tell=tell)
+    first = CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"), tell=tell)
+    if split == "val" or not config.more_train_annotations:
+        return first
+    more = [CocoSource(*paths, tell=tell) for paths in zip(config.more_train_annotations, config.more_train_images, strict=True)]
+    return MixedSource([first, *more], config.train_weights or None)
 
 
 def _path(config: DataConfig, name: str) -> str:

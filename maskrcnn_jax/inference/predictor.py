@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -28,8 +29,10 @@ PASTED_AT_ONCE = 16  # masks in one call: bounds memory at so many images of the
 PASTE_MULTIPLE = 128  # images are pasted into sides rounded up to this, so that few sizes are compiled
 MANY_CANVASES = 8  # of canvas `multiple`, whose number nothing bounds: each further one is compiled with a warning
 
-# `Model.predict` -> batch's shape -> its program, for all Predictors of a model: training makes one an evaluation.
-_programs: WeakKeyDictionary[Any, dict[tuple[int, ...], Compiled]] = WeakKeyDictionary()
+# `Model.predict` -> shapes and dtypes of variables -> batch's shape -> its program, for all Predictors of a model: training makes one an
+# evaluation. Calls from several threads compile one after the other.
+_programs: WeakKeyDictionary[Any, dict[Any, dict[tuple[int, ...], Compiled]]] = WeakKeyDictionary()
+_compiling = Lock()
 
 
 class Predictor:
@@ -63,7 +66,9 @@ class Predictor:
         self.model, self.categories, self.batch_size = model, tuple(categories), batch_size
         self._rows = NamedSharding(model.mesh, PartitionSpec(DATA_AXIS))
         self.variables = jax.device_put(variables, NamedSharding(model.mesh, PartitionSpec()))
-        self._programs = _programs.setdefault(model.predict, {})
+        kind = tuple((x.shape, x.dtype) for x in jax.tree.leaves(self.variables))
+        with _compiling:
+            self._programs = _programs.setdefault(model.predict, {}).setdefault(kind, {})
 
     def __call__(self, images: Sequence[Any] | np.ndarray) -> list[Result]:
         """Results of `images`, each uint8[height, width, 3], RGB of any size, in the same order.
@@ -136,6 +141,10 @@ class Predictor:
 
     def _program(self, canvas: Size) -> Compiled:
         """From a batch on `canvas` to detections with masks."""
+        with _compiling:
+            return self._known_program(canvas)
+
+    def _known_program(self, canvas: Size) -> Compiled:
         config, shape = self.model.config.input, (self.batch_size, *canvas, 3)
         if shape not in self._programs:
             expected = len(config.canvases) if config.canvas == "fixed" else MANY_CANVASES

@@ -1,6 +1,6 @@
 """Every intermediate of training and of inference, by name.
 
-`backbone`, `pyramid`, `box_features` and `mask_features` are of the config's `compute_dtype`, all other floats float32.
+`backbone`, `pyramid`, `box_features` and `mask_features` are of the config's `compute_dtype`, all other floats of the parameters' dtype.
 """
 
 from typing import Any, NamedTuple

@@ -4,6 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.config import BoxHeadConfig
+from maskrcnn_jax.nn.activation import relu
 from maskrcnn_jax.nn.dense import dense, output
 from maskrcnn_jax.nn.norm import ConvNorm
 
@@ -24,10 +25,10 @@ class BoxHead(nn.Module):
         """Class logits, 0 for background, and deltas a class (one for all where class-agnostic); see `BatchNorm` for `counted`."""
         config, x = self.config, features
         for i in range(config.convs):
-            x = nn.relu(ConvNorm(config.conv_channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x, counted))
+            x = relu(ConvNorm(config.conv_channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x, counted))
         x = x.reshape(x.shape[0], -1)
         for i in range(config.fcs):
-            x = nn.relu(dense(config.fc_width, init=nn.initializers.he_uniform(), name=f"fc{i}")(x))
+            x = relu(dense(config.fc_width, init=nn.initializers.he_uniform(), name=f"fc{i}")(x))
         logits = output(self.num_classes, init=nn.initializers.normal(0.01), name="classes")(x)
         boxes = 1 if config.class_agnostic else self.num_classes
         deltas = output(4 * boxes, init=nn.initializers.normal(0.001), name="deltas")(x)

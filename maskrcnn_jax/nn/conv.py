@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from maskrcnn_jax.nn.dense import as_features, dense
-from maskrcnn_jax.nn.product import product
+from maskrcnn_jax.nn.dense import as_they_are, dense
+from maskrcnn_jax.nn.product import after, product
 from maskrcnn_jax.nn.winograd import convolve_3x3, kernel_gradient_3x3
 
 Input = Float[Array, "n h w c"]
@@ -18,9 +18,10 @@ Kernel = Float[Array, "k k _c d"]  # _c: inputs of one group
 Output = Float[Array, "n _h _w d"]
 Layer = Callable[[Input], Output]
 
-# Channels, in and out, and cells from which a form is taken on CPUs; with fewer the gain is small, or none, and it takes longer to compile.
-TILES_FROM, GRADIENT_TILES_FROM, PRODUCTS_FROM = 128, 32, 128
-TILED_CELLS = 8192
+# Channels, in and out, from which a form is taken on CPUs, and cells from which tiles are; with fewer the gain is small, or none, and
+# compiling takes longer. Of kernels wider than 3 products give the gradient whatever their channels.
+TILES_FROM, GRADIENT_TILES_FROM, PRODUCTS_FROM = 48, 32, 128
+TILED_CELLS = 1024
 
 
 def conv(
@@ -51,7 +52,7 @@ def conv(
         use_bias=use_bias,
         kernel_init=init,
         feature_group_count=groups,
-        promote_dtype=as_features,
+        promote_dtype=as_they_are,
         conv_general_dilated=lambda x, weights, *_, **__: convolve(x, weights, stride, groups),
         name=name,
     )
@@ -60,12 +61,13 @@ def conv(
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def convolve(x: Input, kernel: Kernel, stride: int, groups: int) -> Output:
-    """Convolution with an odd kernel and padding (k - 1) / 2, each group of outputs from its own group of inputs.
+    """Convolution with an odd kernel, rounded to the dtype of `x`, and padding (k - 1) / 2; outputs of a group read inputs of that group.
 
     On CPUs it and its gradients take a form that is fast there where channels and cells are many. XLA's own of the kernel's gradient, a
     convolution whose window is as large as the image, can take several times as long.
     """
-    return _on_cpus(convolve_3x3 if _has_tiles(x, kernel, stride, groups, TILES_FROM) else None, _xla(stride, groups), x, kernel)
+    form = convolve_3x3 if _has_tiles(x, kernel, stride, groups, TILES_FROM) else None
+    return _on_cpus(form, _xla(stride, groups), x, kernel.astype(x.dtype))
 
 
 def _xla(stride: int, groups: int) -> Callable[[Input, Kernel], Output]:
@@ -102,7 +104,7 @@ def _forward(x: Input, kernel: Kernel, stride: int, groups: int) -> tuple[Output
 
 def _backward(stride: int, groups: int, residuals: tuple[Input, Kernel], gradient: Output) -> tuple[Input, Kernel]:
     x, kernel = residuals
-    convolution = _xla(stride, groups)
+    dtype, kernel, convolution = kernel.dtype, kernel.astype(x.dtype), _xla(stride, groups)
 
     def x_gradient(gradient: Output) -> Input:
         return jax.vjp(lambda x: convolution(x, kernel), x)[1](gradient)[0]
@@ -111,30 +113,34 @@ def _backward(stride: int, groups: int, residuals: tuple[Input, Kernel], gradien
         return convolve_3x3(gradient, kernel[::-1, ::-1].transpose(0, 1, 3, 2))
 
     def kernel_gradient(x: Input, gradient: Output) -> Kernel:
-        return jax.vjp(lambda kernel: convolution(x, kernel), kernel)[1](gradient)[0]
+        return jax.vjp(lambda kernel: convolution(x, kernel), kernel)[1](gradient)[0].astype(dtype)
 
     def kernel_gradient_by_products(x: Input, gradient: Output) -> Kernel:
-        return _kernel_gradient(x, gradient, kernel.shape[0], stride)
+        return _kernel_gradient(after(gradient, x), gradient, kernel.shape[0], stride, dtype)
+
+    def kernel_gradient_by_tiles(x: Input, gradient: Output) -> Kernel:
+        return kernel_gradient_3x3(after(gradient, x), gradient)
 
     by_tiles = x_gradient_by_tiles if _has_tiles(x, kernel, stride, groups, TILES_FROM) else None
     wide = groups == 1 and (min(kernel.shape[2:]) >= PRODUCTS_FROM or kernel.shape[0] > 3)
     of_kernel = kernel_gradient_by_products if wide else None
     if _has_tiles(x, kernel, stride, groups, GRADIENT_TILES_FROM):
-        of_kernel = kernel_gradient_3x3
+        of_kernel = kernel_gradient_by_tiles
     return _on_cpus(by_tiles, x_gradient, gradient), _on_cpus(of_kernel, kernel_gradient, x, gradient)
 
 
 convolve.defvjp(_forward, _backward)
 
 
-def _kernel_gradient(x: Input, gradient: Output, size: int, stride: int) -> Kernel:
+def _kernel_gradient(x: Input, gradient: Output, size: int, stride: int, dtype: jnp.dtype) -> Kernel:
     """One matrix product a row of the kernel: what the row's cells read, all channels side by side, times the gradient."""
     (_, h, w, d), c, pad = gradient.shape, x.shape[-1], (size - 1) // 2
     padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
 
     def row(i: int) -> Float[Array, "k c d"]:
         read = [padded[:, i : i + stride * h : stride, j : j + stride * w : stride] for j in range(size)]
-        return jnp.einsum("nhwc,nhwd->cd", jnp.concatenate(read, axis=-1), gradient).reshape(size, c, d)
+        sums = jnp.einsum("nhwc,nhwd->cd", jnp.concatenate(read, axis=-1), gradient, preferred_element_type=dtype)
+        return sums.reshape(size, c, d)
 
     return jnp.stack([row(i) for i in range(size)])
 
@@ -157,7 +163,7 @@ class UpsamplingConv(nn.Module):
             "kernel", lambda key, shape: self.kernel_init(key, (c, 4 * self.channels)).reshape(shape), (c, 2, 2, self.channels)
         )
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        cells = product(x, kernel.astype(x.dtype).reshape(c, -1), x.dtype).reshape(*x.shape[:-1], 2, 2, self.channels)
+        cells = product(x, kernel.reshape(c, -1), x.dtype).reshape(*x.shape[:-1], 2, 2, self.channels)
         return (cells + bias.reshape(1, 1, 1, 1, 1, -1)).astype(x.dtype)
 
 

@@ -10,13 +10,13 @@ from jaxtyping import Array
 from maskrcnn_jax.nn.product import product
 
 
-def as_features(*arrays: Any, **_: Any) -> list[Any]:
-    """Features x, the kernel in their dtype, and the bias; in the form of Flax's `promote_dtype`.
+def as_they_are(*arrays: Any, **_: Any) -> list[Any]:
+    """Features, kernel and bias, in the form of Flax's `promote_dtype`.
 
-    The bias stays float32: its gradient is a sum over all cells, of which bfloat16 would lose most.
+    `product` and `convolve` round the kernel themselves, and give it a float32 gradient. The bias stays float32 too: its gradient is a
+    sum over all cells, of which bfloat16 would lose most.
     """
-    x, kernel, bias = arrays
-    return [x, kernel.astype(x.dtype), bias]
+    return list(arrays)
 
 
 def dense(channels: int, *, use_bias: bool = True, init: nn.initializers.Initializer, name: str) -> Callable[[Array], Array]:
@@ -39,7 +39,7 @@ def _layer(channels: int, use_bias: bool, init: nn.initializers.Initializer, nam
         channels,
         use_bias=use_bias,
         kernel_init=init,
-        promote_dtype=as_features,
+        promote_dtype=as_they_are,
         dot_general=lambda x, kernel, *_, **__: product(x, kernel, dtype_of(x)),
         name=name,
     )

@@ -4,6 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Bool, Float
 
 from maskrcnn_jax.config import MaskHeadConfig
+from maskrcnn_jax.nn.activation import relu
 from maskrcnn_jax.nn.conv import UpsamplingConv, interleave
 from maskrcnn_jax.nn.dense import output
 from maskrcnn_jax.nn.norm import ConvNorm
@@ -27,8 +28,8 @@ class MaskHead(nn.Module):
         """Mask logits, twice the features' resolution; one map for all classes where class-agnostic; see `BatchNorm` for `counted`."""
         config, x = self.config, features
         for i in range(config.convs):
-            x = nn.relu(ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x, counted))
-        cells = nn.relu(UpsamplingConv(config.channels, nn.initializers.he_normal(), name="deconv")(x))
+            x = relu(ConvNorm(config.channels, 3, config.norm, config.norm_epsilon, name=f"conv{i}")(x, counted))
+        cells = relu(UpsamplingConv(config.channels, nn.initializers.he_normal(), name="deconv")(x))
         n, h, w, _, _, c = cells.shape
         outputs = 1 if config.class_agnostic else self.num_classes
         logits = output(outputs, init=_output_init, name="masks")(cells.reshape(n, h, 4 * w, c))

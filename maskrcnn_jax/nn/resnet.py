@@ -4,7 +4,9 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.config import BackboneConfig, Norm
+from maskrcnn_jax.nn.activation import relu
 from maskrcnn_jax.nn.norm import ConvNorm, stage_norm
+from maskrcnn_jax.nn.pool import max_pool
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 STAGES = ("stem", "res2", "res3", "res4", "res5")
@@ -29,7 +31,7 @@ class ResNet(nn.Module):
         """C2, C3, C4, C5 at strides 4, 8, 16, 32."""
         config = self.config
         x = ConvNorm(config.width, 7, stage_norm(config, 0), config.norm_epsilon, stride=2, name="stem")(x)
-        x = nn.max_pool(nn.relu(x), (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        x = max_pool(relu(x), 3, 1)
         block = Bottleneck if has_bottlenecks(config.depth) else BasicBlock
         block = nn.remat(block) if self.remat else block
         outputs = []
@@ -65,11 +67,11 @@ class BasicBlock(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b _h _w d"]:
         """relu(conv(relu(conv(x))) + shortcut(x))."""
         norm, epsilon = self.norm, self.config.norm_epsilon
-        y = nn.relu(ConvNorm(self.channels, 3, norm, epsilon, stride=self.stride, name="conv1")(x))
+        y = relu(ConvNorm(self.channels, 3, norm, epsilon, stride=self.stride, name="conv1")(x))
         y = ConvNorm(self.channels, 3, norm, epsilon, name="conv2")(y)
         if self.stride > 1 or x.shape[-1] != self.channels:
             x = ConvNorm(self.channels, 1, norm, epsilon, stride=self.stride, name="shortcut")(x)
-        return nn.relu(x + y)
+        return relu(x + y)
 
 
 class Bottleneck(nn.Module):
@@ -89,9 +91,9 @@ class Bottleneck(nn.Module):
         config, norm, epsilon, out = self.config, self.norm, self.config.norm_epsilon, 4 * self.channels
         first, second = (self.stride, 1) if config.stride_on == "1x1" else (1, self.stride)
         inner = self.channels * config.width_per_group // 64 * config.groups
-        y = nn.relu(ConvNorm(inner, 1, norm, epsilon, stride=first, name="conv1")(x))
-        y = nn.relu(ConvNorm(inner, 3, norm, epsilon, stride=second, groups=config.groups, name="conv2")(y))
+        y = relu(ConvNorm(inner, 1, norm, epsilon, stride=first, name="conv1")(x))
+        y = relu(ConvNorm(inner, 3, norm, epsilon, stride=second, groups=config.groups, name="conv2")(y))
         y = ConvNorm(out, 1, norm, epsilon, name="conv3")(y)
         if self.stride > 1 or x.shape[-1] != out:
             x = ConvNorm(out, 1, norm, epsilon, stride=self.stride, name="shortcut")(x)
-        return nn.relu(x + y)
+        return relu(x + y)

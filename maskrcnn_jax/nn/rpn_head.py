@@ -6,6 +6,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.config import RpnHeadConfig
+from maskrcnn_jax.nn.activation import relu
 from maskrcnn_jax.nn.conv import conv
 from maskrcnn_jax.nn.dense import output
 
@@ -28,7 +29,7 @@ class RpnHead(nn.Module):
         outputs = []
         for x in pyramid:
             for layer in convs:
-                x = nn.relu(layer(x))
+                x = relu(layer(x))
             outputs.append((objectness(x).reshape(x.shape[0], -1), deltas(x).reshape(x.shape[0], -1, 4)))
         logits, shifts = zip(*outputs, strict=True)
         return logits, shifts

@@ -4,7 +4,9 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from maskrcnn_jax.config import BackboneConfig
+from maskrcnn_jax.nn.activation import relu
 from maskrcnn_jax.nn.norm import ConvNorm, stage_norm
+from maskrcnn_jax.nn.pool import max_pool
 
 CONVS = (2, 2, 3, 3, 3)  # of each block
 
@@ -26,7 +28,7 @@ class Vgg(nn.Module):
         for block in range(len(CONVS)):
             x = convs(self, x, block)
             outputs.append(x)
-            x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            x = max_pool(x, 2, 0)
         return (*outputs[2:], x)
 
     @property
@@ -47,5 +49,5 @@ def _convs(trunk: Vgg, x: Float[Array, "b h w c"], block: int) -> Float[Array, "
     for i in range(CONVS[block]):
         name = f"conv{block + 1}_{i + 1}"
         norm = stage_norm(config, trunk.stage(name))
-        x = nn.relu(ConvNorm(config.width * 2 ** min(block, 3), 3, norm, config.norm_epsilon, name=name)(x))
+        x = relu(ConvNorm(config.width * 2 ** min(block, 3), 3, norm, config.norm_epsilon, name=name)(x))
     return x

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from maskrcnn_jax.ops.iou import pairwise_ioa, pairwise_iou
-from maskrcnn_jax.ops.nms import first_true
+from maskrcnn_jax.ops.nms import first_true, vary_with
 
 CHUNK = 8  # rows of ground truth compared with all boxes at once
 Carry = TypeVar("Carry")
@@ -36,7 +36,7 @@ def match(
     Its cost follows the number of ground truths that exist, not g.
 
     Args:
-      boxes: any frame.
+      boxes: any frame; at least one row.
       gt_boxes: the same frame; rows of padding may hold anything.
       gt_valid: which ground truths exist.
       foreground_iou: boxes whose best IoU reaches it are positive.
@@ -96,9 +96,10 @@ class _Best(NamedTuple):
 def _over_chunks(step: Callable[[Carry, Array, Array], Carry], start: Carry, valid: Bool[Array, "g"]) -> Carry:
     """`carry = step(carry, indices, exist)` over the True entries of `valid` in order, `CHUNK` at a time.
 
-    `start` is made like the boxes (`zeros_like`), so that it varies over their mesh axes; and here it comes to vary over those of `valid`
-    too, as the loop's result does.
+    `start` is made like the boxes (`zeros_like`), so that it varies over their mesh axes.
     """
+    if not valid.shape[0]:
+        return start
     indices, exist = first_true(valid, -(-valid.shape[0] // CHUNK) * CHUNK)
     count = jnp.sum(exist)
 
@@ -106,6 +107,6 @@ def _over_chunks(step: Callable[[Carry, Array, Array], Carry], start: Carry, val
         first, carry = state
         return first + CHUNK, step(carry, *(jax.lax.dynamic_slice_in_dim(x, first, CHUNK) for x in (indices, exist)))
 
-    start = jax.tree.map(lambda x: jnp.where(count < 0, x, x), start)
+    start = jax.tree.map(lambda x: vary_with(x, count), start)
     _, carry = jax.lax.while_loop(lambda state: state[0] < count, body, (jnp.zeros_like(count), start))
     return carry

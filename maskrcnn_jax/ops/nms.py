@@ -17,12 +17,12 @@ def suppress(boxes: Float[Array, "n 4"], valid: Bool[Array, "n"], groups: Int[Ar
     themselves. Few kept boxes thus cost few overlaps, and no array of n x n exists.
 
     Args:
-      boxes: any frame, in descending order of score.
+      boxes: any frame, in descending order of score; at least one row.
       valid: rows that count; the others neither survive nor suppress.
       groups: boxes suppress each other only within a group (a level, a class).
       iou_threshold: a box is dropped where its IoU with a kept box exceeds it.
     """
-    n = boxes.shape[0]
+    n, valid = boxes.shape[0], vary_with(valid, boxes, groups)
 
     def overlaps(first: Rows, second: Rows) -> Bool[Array, "i j"]:
         return (pairwise_iou(boxes[first], boxes[second]) > iou_threshold) & (groups[first][:, None] == groups[second][None, :])
@@ -62,7 +62,6 @@ def _settle(overlaps: Bool[Array, "i i"], valid: Bool[Array, "i"]) -> Bool[Array
         new = valid & ~jnp.any(overlaps & keep[:, None], axis=0)
         return new, jnp.any(new != keep)
 
-    # The carry starts from an input, not a constant, so that it varies over the same mesh axes as the loop's result.
     keep, _ = jax.lax.while_loop(lambda state: state[1], settle, (valid, jnp.any(valid)))
     return keep
 
@@ -79,7 +78,7 @@ def nms(
     """The `max_output` best boxes that greedy NMS keeps, best first.
 
     Args:
-      boxes: any frame.
+      boxes: any frame; at least one row.
       scores: any finite numbers, and anything in padding; of equal scores the lower index comes first.
       valid: rows that count.
       groups: boxes suppress each other only within a group.
@@ -98,6 +97,13 @@ def nms(
     keep = suppress(boxes[order], valid[order], groups[order], iou_threshold=iou_threshold)
     slots, kept = first_true(keep, max_output)
     return order[slots], kept
+
+
+def vary_with(x: Array, *others: Array) -> Array:
+    """`x`, under `shard_map` varying over the mesh axes of the others too: the carry of a loop must do so from its start."""
+    for other in others:
+        x = jnp.where(other.ravel()[0] == 0, x, x)
+    return x
 
 
 def first_true(mask: Bool[Array, "n"], size: int) -> tuple[Int[Array, "k"], Bool[Array, "k"]]:

@@ -51,5 +51,5 @@ class CompiledSteps:
 
 
 def jit_once(function: Callable) -> Callable:
-    """`jax.jit` for a program that runs once: most of its time is compilation, and this halves that, with the same numbers."""
+    """`jax.jit` for a program that runs once: most of its time is compilation, and this halves that; equal to rounding."""
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": 1})

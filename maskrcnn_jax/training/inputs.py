@@ -14,6 +14,7 @@ from maskrcnn_jax.data import (
     nonempty_indices,
     open_source,
     resized_size,
+    sampling_rates,
     source_name,
 )
 from maskrcnn_jax.errors import first_few
@@ -99,14 +100,16 @@ def categories_in(source: Source, categories: Sequence[Category]) -> list[Catego
 
 def make_plan(config: ExperimentConfig, source: Source) -> Plan:
     """Order and canvases of the training batches."""
+    indices = nonempty_indices(source) if config.data.drop_empty else None
     return Plan(
         source.sizes,
         config.model.input,
         config.data,
         batch_size=config.train.batch_size,
         seed=config.train.seed,
-        indices=nonempty_indices(source) if config.data.drop_empty else None,
+        indices=indices,
         image_ids=getattr(source, "image_ids", None),
+        rates=sampling_rates(source, indices, config.data.repeat_threshold),
     )
 
 
@@ -123,5 +126,6 @@ def train_batches(
         stop_step=stop_step,
         seed=config.train.seed,
         positions=positions,
+        augment=getattr(source, "augment", None),
         voids=True,
     )

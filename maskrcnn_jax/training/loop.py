@@ -153,7 +153,7 @@ class _Loop:
         self._stop, self._watchdog, self._stream, self._display, self._writer, self._log, self._profile = held
         self._local = model if jax.process_count() == 1 else models.build(config.model, local_mesh(config.train))
         self._steps = CompiledSteps(model, config, self._compiling)
-        self._clock = self._now()
+        self._clock = 0.0
         self._pending: _Pending | None = None
         self._state: TrainState | None = None  # after the last step; what an error leaves to save
         self._done = self._saved = start
@@ -165,12 +165,15 @@ class _Loop:
         """All steps that are left, and the evaluation of the last one."""
         self._state = state
         result = self._made_up_for()
+        self._clock = self._now()
         while self._done < self._config.train.steps and not self._out_of_patience():
             if self._profile is not None:
                 self._profile.before_step()
             batch = self._next_batch()
+            on_devices = to_devices(batch, self._model.mesh)
+            program = self._steps.program(self._state, on_devices)
             self._watchdog.waits_for(f"step {self._done + 1} to begin", "step")
-            self._state, metrics = self._steps(self._state, to_devices(batch, self._model.mesh))
+            self._state, metrics = program(self._state, on_devices)
             self._done += 1
             self._display.training()
             self._record()

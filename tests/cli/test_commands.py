@@ -336,3 +336,28 @@ def test_out_must_be_a_folder(images, capsys):
 def test_a_score_threshold_is_a_probability(threshold, images, tmp_path, capsys):
     err = refused(["no run", images[0], "--out", tmp_path / "found", "--score-threshold", threshold], capsys)
     assert "--score-threshold must lie between 0 and 1" in err
+
+
+def test_show_data_draws_training_images_with_the_changed_fields(tiny_config, tmp_path, capsys):
+    out = tmp_path / "pictures"
+    main(
+        ["show-data", str(tiny_config), "--out", str(out), "--count", "3", "--data.augment.flip", "1", "--data.augment.scale", "0.5", "0.5"]
+    )
+    names = sorted(path.name for path in out.iterdir())
+    assert [name.split("_image")[0] for name in names] == ["step000001_00", "step000001_01", "step000002_00"]
+    picture = cv2.imread(str(out / names[0]))
+    assert picture.shape == (512, 512, 3)  # a canvas of 64 x 64, eight times as large
+    assert len(np.unique(picture[300:].reshape(-1, 3), axis=0)) == 1  # the image is half as large, the rest the mean colour
+    assert re.search(rf"3 pictures, \d+ objects, 0 cut by data.max_objects 8: {re.escape(str(out))}", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [(("--count", "0"), "--count must be at least 1; got 0"), ((), "give an empty or a new folder by --out")]
+)
+def test_show_data_overwrites_nothing_and_says_so(tiny_config, tmp_path, capsys, flags, said):
+    (tmp_path / "kept.png").write_bytes(b"mine")
+    with pytest.raises(SystemExit) as end:
+        main(["show-data", str(tiny_config), "--out", str(tmp_path), *flags])
+    assert end.value.code == 1
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.png"]

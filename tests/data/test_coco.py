@@ -162,6 +162,7 @@ BAD = {
     "odd coordinates": (segmentation([[1, 1, 5, 1, 5, 5, 1]]), (*AT_ANNOTATION, "at least 3 points", "correct or remove")),
     "NaN": (segmentation([[1, 1, 5, 1, 5, float("nan")]]), (*AT_ANNOTATION, "no finite number", "correct it")),
     "infinite": (segmentation([[1, 1, 5, 1, 5, float("inf")]]), (*AT_ANNOTATION, "no finite number", "correct it")),
+    "huge": (segmentation([[1, 1, 5, 1, 10**400, -(10**400)]]), (*AT_ANNOTATION, "no finite number", "correct it")),
     "text": (segmentation([[1, 1, 5, 1, 5, "5"]]), (*AT_ANNOTATION, "no finite number", "correct it")),
     "outside": (segmentation([[31, 1, 35, 1, 35, 5]]), (*AT_ANNOTATION, "outside the image of 20 x 30", "pixels of this image")),
     "far outside": (segmentation([[1, 1, 1e9, 1, 5, 5]]), (*AT_ANNOTATION, "far outside the image of 20 x 30", "pixels of this image")),
@@ -189,6 +190,7 @@ BAD = {
     "row no object": (lambda d: d["images"].append(3), ("] has no integer `id`: 3", "number the rows of `images`")),
     "no size": (lambda d: d["images"][0].pop("height"), ("image id 11", "height None", "write the image's size")),
     "size 0": (spoil_image(width=0), ("image id 11", "width 0", "positive integers", "write the image's size")),
+    "size beyond masks": (spoil_image(height=10**30), ("image id 11", "more than a mask can have", "write the image's size")),
     "no file name": (lambda d: d["images"][0].pop("file_name"), ("image id 11", "no `file_name`", "add it")),
     "escape": (spoil_image(file_name="a/../../secret.png"), ("image id 11", "leaves the image folder", "relative to that folder")),
     "absolute": (spoil_image(file_name="/etc/passwd"), ("image id 11", "leaves the image folder", "relative to that folder")),
@@ -278,7 +280,7 @@ def test_image_files_of_a_folder_that_cannot_be_listed_are_asked_for_one_by_one(
 
 def test_a_file_is_asked_for_only_where_its_folder_does_not_list_it(open_coco, document, folder, monkeypatch):
     document["images"][1]["file_name"] = "SECOND.png"  # which some file systems take for second.png
-    monkeypatch.setattr(Path, "exists", lambda path: path.name == "SECOND.png")
+    monkeypatch.setattr("os.path.exists", lambda path: Path(path).name == "SECOND.png")
     assert len(open_coco(document)) == 2
 
 

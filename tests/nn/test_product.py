@@ -21,7 +21,7 @@ def test_gradients_are_those_of_a_product(rng, monkeypatch, shape, part):
 
 
 @pytest.mark.parametrize(
-    ("rows", "partial"),
+    ("rows", "sums"),
     [
         ((2, 64, 32), "2,4,4,5"),
         ((2, 40, 25), "2,1,4,5"),
@@ -31,9 +31,18 @@ def test_gradients_are_those_of_a_product(rng, monkeypatch, shape, part):
         ((0,), "4,5"),
     ],
 )
-def test_parts_are_equal_and_of_512_rows_or_more_of_one_image(rows, partial):
-    text = str(jax.make_jaxpr(product_module._in_parts)(jnp.zeros((*rows, 4)), jnp.zeros((*rows, 5))))
-    assert f"f32[{partial}] = dot_general" in text
+def test_parts_are_equal_and_of_512_rows_or_more_of_one_image(rows, sums):
+    text = str(jax.make_jaxpr(lambda x, g: product_module._in_parts(x, g, x.dtype))(jnp.zeros((*rows, 4)), jnp.zeros((*rows, 5))))
+    assert f"f32[{sums}] = dot_general" in text
+
+
+def test_the_gradient_of_a_float32_kernel_is_the_float32_sum_of_bfloat16_features(rng):
+    x, gradient = (jnp.asarray(1 + rng.standard_normal((2048, 4)), jnp.bfloat16) for _ in range(2))
+    values, back = jax.vjp(lambda kernel: product(x, kernel, x.dtype), jnp.ones((4, 4)))
+    (of_kernel,) = back(gradient)
+    assert (values.dtype, of_kernel.dtype) == (jnp.bfloat16, jnp.float32)
+    expected = np.asarray(x, np.float64).T @ np.asarray(gradient, np.float64)
+    np.testing.assert_allclose(of_kernel, expected, rtol=1e-5)  # bfloat16 would be 2e-3 off
 
 
 def test_other_platforms_take_one_product():

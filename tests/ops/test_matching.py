@@ -148,3 +148,10 @@ def test_error_names_both_thresholds():
     with pytest.raises(ValueError) as error:
         match(jnp.zeros((2, 4)), jnp.zeros((1, 4)), jnp.ones(1, bool), foreground_iou=0.3, background_iou=0.5, low_quality=False)
     assert str(error.value) == "background_iou must be at most foreground_iou; got 0.5 and 0.3"
+
+
+def test_without_a_row_of_ground_truth_all_is_background():
+    boxes, nothing = jnp.asarray([[0.0, 0, 4, 4], [1, 1, 2, 2]]), jnp.zeros((0, 4))
+    matches = match(boxes, nothing, jnp.zeros(0, bool), foreground_iou=0.5, background_iou=0.5, low_quality=True)
+    assert as_lists(matches) == [(0, "negative")] * 2
+    assert not covered(boxes, nothing, jnp.zeros(0, bool), ioa=0.7).any()

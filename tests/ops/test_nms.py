@@ -5,7 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
+from maskrcnn_jax.models import make_mesh
 from maskrcnn_jax.ops import first_true, nms, suppress
 from tests.ops.checks import assert_close, assert_transforms_agree
 from tests.oracles.selection import greedy_nms
@@ -171,6 +173,18 @@ def test_transforms_agree(rng):
     boxes, scores = np.stack([clustered(rng, 30), chain(30)]), rng.random((2, 30)).astype(np.float32)
     valid, groups = rng.random((2, 30)) < 0.7, rng.integers(0, 2, (2, 30)).astype(np.int32)
     assert_transforms_agree(run, boxes, scores, valid, groups)
+
+
+@pytest.mark.parametrize("n", [20, BLOCK + 1])
+def test_what_is_valid_may_be_a_constant_of_all_devices(small_blocks, rng, n):
+    boxes, scores = jnp.asarray(clustered(rng, n)), jnp.asarray(rng.random(n), jnp.float32)
+
+    def run(boxes, scores):
+        return nms(boxes, scores, jnp.ones(n, bool), jnp.zeros(n, jnp.int32), iou_threshold=0.5, max_output=n)
+
+    shared = jax.shard_map(run, mesh=make_mesh(jax.devices()), in_specs=PartitionSpec("data"), out_specs=PartitionSpec("data"))
+    indices, exists = jax.jit(shared)(boxes, scores)
+    assert sorted(indices[exists].tolist()) == sorted(kept(boxes, scores, np.ones(n, bool)))
 
 
 def test_transforms_agree_over_blocks(small_blocks, rng):

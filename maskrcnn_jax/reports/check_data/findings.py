@@ -1,7 +1,7 @@
 """What a check of the data finds, and the sorts of findings with what each means for training."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from maskrcnn_jax.data import Fault
@@ -74,9 +74,13 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a finding is: whatever of these there is. `file` is the image file, relative to its folder where it is in it."""
+    """Where a finding is: whatever of these there is.
+
+    dataset: the annotation file, where the split is mixed of several. file: the image file, relative to its folder where it is in it.
+    """
 
     split: str
+    dataset: str = ""
     file: str = ""
     image_id: int | None = None
     annotation_id: int | None = None
@@ -85,7 +89,7 @@ class Place:
     def __str__(self) -> str:
         numbered = (("image", self.image_id), ("annotation", self.annotation_id), ("category", self.category_id))
         named = [f"{word} {number}" for word, number in numbered if number is not None]
-        return " ".join([self.split, *(named or ([self.file] if self.file else []))])
+        return " ".join([self.split, *([self.dataset] if self.dataset else []), *(named or ([self.file] if self.file else []))])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +106,10 @@ class Finding:
         return KINDS[self.kind].severity
 
 
-def from_fault(fault: Fault, split: str, file: str) -> Finding:
-    """A fault that the reader of `split` told of; `file` is the image's."""
-    place = Place(split=split, file=file, image_id=fault.image_id, annotation_id=fault.annotation_id, category_id=fault.category_id)
-    return Finding(kind=fault.kind, message=fault.message, places=(place,))
+def from_fault(fault: Fault, place: Place) -> Finding:
+    """A fault that a reader told of; `place` is its dataset and file, to which the ids are added."""
+    where = replace(place, image_id=fault.image_id, annotation_id=fault.annotation_id, category_id=fault.category_id)
+    return Finding(kind=fault.kind, message=fault.message, places=(where,))
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

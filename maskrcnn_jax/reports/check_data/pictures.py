@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from maskrcnn_jax import visualize
-from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, bitmap, covers_pixels, read_image, tight_box
+from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, bitmap, covers_pixels, read_image, source_name, tight_box
 from maskrcnn_jax.reports.check_data.findings import Finding
 from maskrcnn_jax.reports.check_data.objects import Box, Mask, Objects, coco_objects, example_objects
-from maskrcnn_jax.reports.check_data.opening import Opened
+from maskrcnn_jax.reports.check_data.opening import Opened, dataset_name, part_of
 from maskrcnn_jax.structs import Category, Example
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -38,13 +38,15 @@ class Pictures:
     def __init__(self, splits: Opened, image_ids: Mapping[str, Mapping[int, int]]) -> None:
         """Of findings of `splits`; `image_ids` are those of each split by index."""
         self._splits = splits
-        self._index = {split: {id_: i for i, id_ in ids.items()} for split, ids in image_ids.items()}
+        self._index = {
+            (split, dataset_name(splits.sources[split], i), id_): i for split, ids in image_ids.items() for i, id_ in ids.items()
+        }
 
     def jpeg(self, finding: Finding) -> bytes | None:
         """A picture of the finding's images side by side; None where none of them can be shown."""
         wanted: dict[tuple[str, int], list[int]] = {}
         for place in finding.places:
-            index = self._index.get(place.split, {}).get(place.image_id) if place.image_id is not None else None
+            index = self._index.get((place.split, place.dataset, place.image_id)) if place.image_id is not None else None
             if index is not None:
                 ids = wanted.setdefault((place.split, index), [])
                 ids += [place.annotation_id] if place.annotation_id is not None else []
@@ -58,15 +60,17 @@ class Pictures:
     def _tile(self, split: str, index: int, ids: Sequence[int]) -> Picture | None:
         """An image with the objects `ids`, or as a whole where none of them can be drawn; None where it cannot be read."""
         source, left_out = self._splits.sources[split], self._splits.left_out.get(split, {})
+        part, part_index = part_of(source, index)
+        dataset = source_name(part)
         try:
-            image, objects = _read(source, index)
+            image, objects = _read(part, part_index)
         except Exception:  # what a user's source raises is among the findings
             return None
         size = tuple(int(side) for side in source.sizes[index])
         if image.shape[:2] != size:
             return _sized(image)
         drawn = [_object(objects, k, source) for k, id_ in enumerate(objects.ids) if id_ is not None and id_ in ids]
-        rows = (left_out[id_] for id_ in ids if id_ in left_out and id_ not in objects.ids)
+        rows = (left_out[dataset, id_] for id_ in ids if (dataset, id_) in left_out and id_ not in objects.ids)
         drawn += [found for row in rows if (found := _unread(row, *image.shape[:2])) is not None]
         return _sized(_around(image, drawn) if drawn else image)
 

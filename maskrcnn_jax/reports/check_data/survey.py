@@ -11,7 +11,7 @@ from rich.progress import track
 from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, read_example, read_header, read_image
 from maskrcnn_jax.reports.check_data.findings import Finding, Place
 from maskrcnn_jax.reports.check_data.objects import ObjectFault, Objects, coco_objects, example_objects, inspect_objects
-from maskrcnn_jax.reports.check_data.opening import file_name, image_id
+from maskrcnn_jax.reports.check_data.opening import image_id, part_of, place_of
 from maskrcnn_jax.reports.check_data.prints import Print, make_print
 
 MODES = {
@@ -55,7 +55,7 @@ class Survey:
 
     def place(self, i: int, annotation_id: int | None = None) -> Place:
         """Of image `i`, and of an annotation of it."""
-        return Place(split=self.split, file=file_name(self.source, i), image_id=self.image_ids.get(i), annotation_id=annotation_id)
+        return place_of(self.split, self.source, i, self.image_ids.get(i), annotation_id)
 
     def objects_an_image(self, *, crowds: bool) -> Int[np.ndarray, "n"]:
         """How many objects each image has, with or without crowds."""
@@ -78,7 +78,7 @@ def survey(split: str, source: Source, findings: list[Finding], console: Console
             annotation_ids += [objects.ids[k] for k, _, _ in seen]
             boxes.append(np.array([box for _, box, _ in seen], np.float32))
         for kind, message, named in found:
-            places = (Place(split=split, file=file_name(source, i), image_id=ids.get(i), annotation_id=id_) for id_ in named)
+            places = (place_of(split, source, i, ids.get(i), id_) for id_ in named)
             findings.append(Finding(kind=kind, message=message, places=tuple(places)))
     images, labels, crowd = np.concatenate(tables).T
     return Survey(
@@ -101,13 +101,14 @@ def _read(
     known = image_id(source, i)
     if known is not None:
         ids[i] = known
-    if isinstance(source, CocoSource):
-        pixels = _read_file(source, i, found)
+    part, index = part_of(source, i)
+    if isinstance(part, CocoSource):
+        pixels = _read_file(part, index, found)
         # The size that only the JSON tells may be a slip of the pen, and masks of it more than memory holds.
-        drawable = pixels is not None or int(source.sizes[i].prod()) <= MOST_PIXELS
-        return pixels, coco_objects(source, i) if drawable else None
+        drawable = pixels is not None or int(part.sizes[index].prod()) <= MOST_PIXELS
+        return pixels, coco_objects(part, index) if drawable else None
     try:
-        example = read_example(source, i)
+        example = read_example(part, index)
     except DataError as error:
         found.append(ObjectFault("example", str(error), (None,)))
         return None, None

@@ -76,7 +76,7 @@ def test_the_json_has_every_finding_with_its_places(written):
         assert row["severity"] == KINDS[row["kind"]].severity
         assert row["message"] == finding.message
         assert [place["image_id"] for place in row["places"]] == [place.image_id for place in finding.places]
-        assert set(row["places"][0]) == {"split", "file", "image_id", "annotation_id", "category_id"}
+        assert set(row["places"][0]) == {"split", "dataset", "file", "image_id", "annotation_id", "category_id"}
 
 
 def test_the_page_needs_nothing_from_elsewhere(written, tree):

@@ -180,7 +180,7 @@ def test_coco_free(shared_data):
         assert {p[0][2] for p in places(report, "box-mask") if p[0][0] == split} == boxes_off(document)
     contents = [pixels(folder, row) for _, row in rows]
     assert len(set(contents)) == len(contents)
-    middle = sorted(config.data.train_min_sides)[3]
+    middle = sorted(config.data.augment.min_sides)[3]
     assert_missed(report, documents["train"], config, middle, 1333, every=2)
     assert report.anchors.short_side == middle
     assert set(report.counts()) == {"self-intersection", "box-mask", "grey", "unused-category", "anchor-iou"}

@@ -5,17 +5,21 @@ import io
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from maskrcnn_jax import models
-from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.config import AugmentConfig, DataConfig, InputConfig
+from maskrcnn_jax.data import Augmented, open_source
 from maskrcnn_jax.reports.check_data import check_data
+from maskrcnn_jax.reports.check_data.findings import Place
 from maskrcnn_jax.training import dry_run
 from maskrcnn_jax.training.dry_run import StepCost
 from tests import tiny
-from tests.reports.check_data.planted import clean, experiment, square
+from tests.reports.check_data.planted import clean, experiment, square, texture
 
 DRY_RUN = importlib.import_module("maskrcnn_jax.training.dry_run")  # the function of the same name hides the module
 
@@ -34,6 +38,67 @@ def only(report):
 @pytest.fixture
 def data(tmp_path):
     return clean().write(tmp_path)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Training data of two datasets that have the same ids; in the second a bad category, a polygon without area and a missing file."""
+    first = clean().write(tmp_path / "first")
+    second = clean()
+    for offset, split in ((50, "train"), (80, "val")):  # other pictures than in the first
+        for row in second.documents[split]["images"]:
+            seed = row["id"] + 1000 * offset
+            second.files[row["file_name"]] = lambda path, seed=seed: Image.fromarray(texture(seed)).save(path)
+    second.annotations("train", 4)[0]["category_id"] = 3
+    second.annotations("train", 5)[0]["segmentation"] = [[8, 8, 24, 8, 16, 8]]
+    second.image("train", 6)["file_name"] = "gone.png"
+    del second.files["006.png"]
+    for row in second.documents["val"]["images"]:  # the second's are not read
+        del second.files[row["file_name"]]
+    more = second.write(tmp_path / "second")
+    return replace(first, more_train_annotations=(more.train_annotations,), more_train_images=(more.train_images,))
+
+
+def test_faults_of_mixed_datasets_say_of_which_they_are(mixed):
+    report, pictures = check_data(experiment(mixed), step=False, console=Console(file=io.StringIO()))
+    (second,) = mixed.more_train_annotations
+    assert {finding.kind: (finding.message, finding.places) for finding in report.findings} == {
+        "unknown-category": (
+            "unknown category id 3; add it to `categories`, or correct it",
+            (Place(split="train", dataset=second, file="004.png", image_id=4, annotation_id=40),),
+        ),
+        "missing-file": (
+            "no such image file; restore it, or remove the image from the annotations",
+            (Place(split="train", dataset=second, file="gone.png", image_id=6),),
+        ),
+        "no-area": (
+            "a segmentation without area, left out; remove the annotation",
+            (Place(split="train", dataset=second, file="005.png", image_id=5, annotation_id=50),),
+        ),
+    }
+    assert str(report.findings[0].places[0]) == f"train {second} image 4 annotation 40"
+    train, val = report.splits
+    assert (train.source, val.source) == (f"{mixed.train_annotations}, {second}", mixed.val_annotations)
+    assert (train.images, train.objects, val.images) == (80, 238, 5)  # of 2 * 120 two are left out
+    shown = cv2.imdecode(np.frombuffer(pictures.jpeg(report.findings[0]), np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert like(shown, texture(50004))
+    assert not like(shown, texture(4))
+
+
+def like(shown, whole):
+    """Whether the part of a picture around the square at 8, 8 was drawn; the square and its name are left out of the comparison."""
+    x1, y1 = 49, 49  # the square ends at 24; 24 pixels more are shown
+    part = cv2.resize(whole[:y1, :x1], shown.shape[1::-1]).astype(np.float64)
+    below = slice(shown.shape[0] * 3 // 4, None)
+    return np.abs(part[below] - shown[below]).mean() < 8  # JPEG and resampling; other pictures are about 80 away
+
+
+def test_an_augmented_source_is_checked_as_it_is_without(data):
+    train, val = (open_source(data, split) for split in ("train", "val"))
+    augmented = Augmented(train, lambda example, rng: example)
+    found = check(experiment(replace(data, max_objects=2)), sources=(augmented, val)).findings
+    assert found == check(experiment(replace(data, max_objects=2)), sources=(train, val)).findings
+    assert found[0].places[0].file == "001.png"
 
 
 def test_a_dataset_that_cannot_be_opened_leaves_the_other_checked(data):
@@ -154,7 +219,8 @@ def test_sources_without_images_are_told():
 
 
 def test_a_config_that_makes_no_batches_is_told(data):
-    config = experiment(replace(data, train_min_sides=(32, 64)), input=InputConfig(min_side=64, max_side=96, canvas="multiple"))
+    inputs = InputConfig(min_side=64, max_side=96, canvas="multiple")
+    config = experiment(replace(data, augment=AugmentConfig(min_sides=(32, 64))), input=inputs)
     (finding,) = [finding for finding in check(config).findings if finding.severity == "error"]
     assert (finding.kind, finding.places[0].split) == ("plan", "train")
     message = finding.message
@@ -163,7 +229,7 @@ def test_a_config_that_makes_no_batches_is_told(data):
 
 def test_a_size_that_no_memory_holds_is_told_and_nothing_is_drawn(data, tmp_path):
     document = json.loads((tmp_path / "train.json").read_text())
-    document["images"][0].update(height=10**7, width=10**7)
+    document["images"][0].update(height=40_000, width=40_000)
     (tmp_path / "train.json").write_text(json.dumps(document))
     report = check(experiment(data))
     assert {finding.kind: finding.places[0].image_id for finding in report.findings} == {"image-size": 1}
