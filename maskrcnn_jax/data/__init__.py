@@ -5,12 +5,14 @@ from maskrcnn_jax.data.augmented import Albumentations, Augmented
 from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
 from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources, read_example
-from maskrcnn_jax.data.coco import CocoSource
+from maskrcnn_jax.data.coco import CocoSource, object_box
 from maskrcnn_jax.data.coco_categories import COCO_CATEGORIES, categories_by_id
 from maskrcnn_jax.data.coco_json import read_coco_json
+from maskrcnn_jax.data.coco_masks import bitmap, covers_pixels
 from maskrcnn_jax.data.colour import blur, jitter_colour
 from maskrcnn_jax.data.composites import mosaic, paste
-from maskrcnn_jax.data.decode import image_files, read_image
+from maskrcnn_jax.data.decode import ImageSizeError, image_files, read_header, read_image
+from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.loader import batches
 from maskrcnn_jax.data.mixed import MixedSource
 from maskrcnn_jax.data.opening import open_source
@@ -38,12 +40,16 @@ __all__ = [
     "Augmented",
     "CocoSource",
     "DataError",
+    "Fault",
+    "ImageSizeError",
     "MixedSource",
     "Plan",
     "ShapesSource",
     "Size",
     "Source",
+    "Tell",
     "batches",
+    "bitmap",
     "blur",
     "canvas_for",
     "categories_by_id",
@@ -51,6 +57,7 @@ __all__ = [
     "check_image",
     "check_source",
     "check_sources",
+    "covers_pixels",
     "crop",
     "crop_mask",
     "drop_vanished",
@@ -66,12 +73,14 @@ __all__ = [
     "make_batch",
     "mosaic",
     "nonempty_indices",
+    "object_box",
     "open_source",
     "pad",
     "paste",
     "paste_grid",
     "read_coco_json",
     "read_example",
+    "read_header",
     "read_image",
     "repeat_factors",
     "resize",

@@ -1,4 +1,4 @@
-"""Image files to RGB bytes, their sizes, and pictures of labels."""
+"""Image files to RGB bytes, what their headers say, and pictures of labels."""
 
 import struct
 import zlib
@@ -6,17 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
 
 # What Pillow's readers raise on bad bytes; they have no common error.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
-_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's tag, and its values that swap height and width
+_SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF that swap height and width
+
+
+class ImageSizeError(DataError):
+    """An image file of another size than its annotations say."""
+
+
+class ImageHeader(NamedTuple):
+    """What a file says before its pixels: `mode` as Pillow calls it, and `orientation` as EXIF does, 1 being upright."""
+
+    mode: str
+    orientation: int
 
 
 def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3"]:
@@ -35,7 +47,8 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
 
     Raises:
       DataError: a missing, truncated or unreadable file, or one without permission; more pixels than Pillow reads;
-        values that are neither 8 nor 16 bits; another size than `size`.
+        values that are neither 8 nor 16 bits.
+      ImageSizeError: another size than `size`.
     """
     with _opened(path) as image:
         image.load()
@@ -48,15 +61,27 @@ def read_size(path: Path, size: Size | None = None) -> Size:
     """(height, width) that `read_image` gives the same file and `size`; reads no more than the header where that tells it.
 
     Raises:
-      DataError: a missing file, one whose header cannot be read, or another size than `size`.
+      DataError: a missing file, or one whose header cannot be read.
+      ImageSizeError: another size than `size`.
     """
     with _opened(path) as image:
         stored = (image.height, image.width)
         if stored == size:  # of a PNG, EXIF data are only known once it is decoded
             return stored
-        turned = stored[::-1] if _is_sideways(image) else stored
+        # Of a TIFF Pillow tells the sides that the image has once decoded, which are turned.
+        turned = stored[::-1] if image.format != "TIFF" and _orientation(image) in _SIDEWAYS else stored
     _match(path, turned, stored, size)
     return turned
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Mode and orientation of a file as they are stored; EXIF data that cannot be read are upright.
+
+    Raises:
+      DataError: a missing file, or one whose header cannot be read.
+    """
+    with _opened(path) as image:
+        return ImageHeader(image.mode, _orientation(image))
 
 
 def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int64[np.ndarray, "h w"]:
@@ -72,7 +97,8 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
 
     Raises:
       DataError: what `read_image` says of files that cannot be read; a palette whose first colour is not black; pixels that
-        are no whole numbers or negative; another size than `size`.
+        are no whole numbers or negative.
+      ImageSizeError: another size than `size`.
     """
     with _opened(path, content) as image:
         image.load()
@@ -109,14 +135,13 @@ def _turned(image: Image.Image) -> Image.Image:
         return image
 
 
-def _is_sideways(image: Image.Image) -> bool:
-    """Whether turning will swap the sides that Pillow tells; of a TIFF it tells those that the image has once decoded."""
-    if image.format == "TIFF":
-        return False
+def _orientation(image: Image.Image) -> int:
+    """EXIF's, 1 where there is none, or none that EXIF knows."""
     try:
-        return image.getexif().get(_ORIENTATION) in _SIDEWAYS
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except _UNREADABLE:
-        return False
+        return 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _match(path: Path, turned: Size, stored: Size, size: Size | None) -> int:
@@ -125,7 +150,7 @@ def _match(path: Path, turned: Size, stored: Size, size: Size | None) -> int:
         return 0
     if stored == size:
         return 1
-    raise DataError(
+    raise ImageSizeError(
         f"{path}: the file is {turned[0]} x {turned[1]} (height x width), the annotations say {size[0]} x {size[1]}; "
         "correct height and width in the annotations, or put back the image they were made on"
     )

@@ -57,10 +57,15 @@ class MixedSource:
 
     def __getitem__(self, i: int) -> Example:
         """Image `i`, as its source gives it."""
+        source, index = self.locate(i)
+        return source[index]
+
+    def locate(self, i: int) -> tuple[Source, int]:
+        """The source that image `i` is of, and its index there."""
         if not 0 <= i < len(self):
             raise IndexError(f"index {i} of {len(self)} images")
         part = self.parts[i]
-        return self.sources[part][int(i - self._starts[part])]
+        return self.sources[part], int(i - self._starts[part])
 
 
 def _require_same_categories(first: Source, other: Source) -> None:

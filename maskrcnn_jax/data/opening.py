@@ -5,6 +5,7 @@ from typing import Literal
 
 from maskrcnn_jax.config import DataConfig
 from maskrcnn_jax.data.coco import CocoSource
+from maskrcnn_jax.data.faults import Tell
 from maskrcnn_jax.data.mixed import MixedSource
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source
@@ -12,8 +13,13 @@ from maskrcnn_jax.data.source import DataError, Source
 _VAL_START = 10**9  # pictures from here on are for validation: no training set reaches them
 
 
-def open_source(config: DataConfig, split: Literal["train", "val"]) -> Source:
+def open_source(config: DataConfig, split: Literal["train", "val"], tell: Tell | None = None) -> Source:
     """The training source, several mixed where `config` names more, or the validation source; files of the other are not looked at.
+
+    Args:
+      config: the data.
+      split: which of the two.
+      tell: see `CocoSource`.
 
     Raises:
       DataError: a path that is empty or does not exist, naming the field of `config`; kind `own`, whose sources only the user
@@ -27,10 +33,10 @@ def open_source(config: DataConfig, split: Literal["train", "val"]) -> Source:
         )
     if config.kind == "shapes":
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
-    first = CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"))
+    first = CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"), tell=tell)
     if split == "val" or not config.more_train_annotations:
         return first
-    more = [CocoSource(*paths) for paths in zip(config.more_train_annotations, config.more_train_images, strict=True)]
+    more = [CocoSource(*paths, tell=tell) for paths in zip(config.more_train_annotations, config.more_train_images, strict=True)]
     return MixedSource([first, *more], config.train_weights or None)
 
 

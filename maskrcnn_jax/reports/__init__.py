@@ -1,5 +1,6 @@
-"""Tables and pictures that need several rooms."""
+"""Pages, tables and pictures that need several rooms."""
 
+from maskrcnn_jax.reports import check_data
 from maskrcnn_jax.reports.against_golden import compare_golden
 from maskrcnn_jax.reports.compare import Difference, compare_checkpoints, config_differences, difference_table
 from maskrcnn_jax.reports.golden import Golden, GoldenError
@@ -10,6 +11,7 @@ __all__ = [
     "Golden",
     "GoldenError",
     "TrainingImage",
+    "check_data",
     "compare_checkpoints",
     "compare_golden",
     "config_differences",

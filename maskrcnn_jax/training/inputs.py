@@ -65,6 +65,11 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Exp
     for i, (height, width) in enumerate(source.sizes):
         size = resized_size((int(height), int(width)), canvases.min_side, canvases.max_side, canvases.resize)
         canvas_for(size, canvases, f"{source_name(source)}: {image_name(i, getattr(source, 'image_ids', None))}")
+    check_categories(categories, source, config)
+
+
+def check_categories(categories: Sequence[Category], source: Source, config: ExperimentConfig) -> None:
+    """Raise DataError unless the categories of `source` are among the model's `categories`, and where losses are measured the same."""
     names, others = ([category.name for category in table] for table in (categories, source.categories))
     unknown = [name for name in others if name not in names]
     if unknown:

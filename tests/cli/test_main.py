@@ -49,7 +49,7 @@ def test_an_interruption_is_no_traceback(capsys, monkeypatch):
 def test_help_names_the_commands(flag, capsys):
     main([flag])
     out = capsys.readouterr().out
-    assert all(command in out for command in ("train", "eval", "predict", "--version"))
+    assert all(command in out for command in ("train", "eval", "predict", "check-data", "--version"))
 
 
 @pytest.mark.parametrize("arguments", [[], ["paint"], ["--flag"]])
@@ -61,7 +61,7 @@ def test_an_unknown_command_is_a_usage_error(arguments, capsys):
     assert ([f"maskrcnn: no command {word!r}" for word in arguments] or ["usage: maskrcnn COMMAND ..."]) == err.splitlines()[:1]
 
 
-@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize("command", ["train", "eval", "check-data"])
 def test_a_command_without_its_argument_is_a_usage_error(command, capsys):
     code, _, err = ends([command], capsys)
     assert code == 2
@@ -91,7 +91,7 @@ def test_the_help_of_a_config_says_what_data_it_needs(command, capsys):
     assert "instances_train.json" in out
 
 
-@pytest.mark.parametrize("command", ["train", "eval", "show-data"])
+@pytest.mark.parametrize("command", ["train", "eval", "check-data", "show-data"])
 def test_usage_shows_the_flags_that_are_used_most(command, capsys):
     code, out, _ = ends([command, "--help"], capsys)
     assert code == 0
@@ -124,7 +124,7 @@ def test_a_value_that_cannot_be_used_is_named(capsys):
     assert "must be at least 1" in err
 
 
-@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize("command", ["train", "eval", "check-data"])
 def test_a_missing_config_is_an_error_that_lists_the_packed_ones(command, capsys):
     code, _, err = ends([command, "shape"], capsys)
     assert code == 1

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_jax.data import DataError, image_files, read_image
+from maskrcnn_jax.data import DataError, image_files, read_header, read_image
 from maskrcnn_jax.data.decode import read_labels, read_size
 
 ORIENTATION = 0x0112
@@ -181,6 +181,33 @@ def test_image_files_of_a_folder_are_those_that_pillow_reads_by_name(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "folder.png" / "g.png").touch()
     assert image_files(tmp_path) == [tmp_path / name for name in ("a.JPG", "b.png", "c.webp")]
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"), [("RGB", "a.png"), ("L", "a.jpg"), ("P", "a.png"), ("RGBA", "a.png"), ("I;16", "a.png"), ("CMYK", "a.jpg")]
+)
+def test_a_header_says_mode_and_orientation(tmp_path, mode, name):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    picture = Image.new(mode, (6, 4))
+    picture.save(tmp_path / name)
+    assert read_header(tmp_path / name) == (mode, 1)
+    picture.save(tmp_path / name, exif=exif)
+    assert read_header(tmp_path / name) == (mode, 6)
+
+
+def test_a_header_needs_a_file_that_is_an_image(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError) as error:
+        read_header(tmp_path / "a.png")
+    assert "a.png: corrupt, truncated or not an image" in str(error.value)
+
+
+def test_an_orientation_that_exif_does_not_know_is_upright(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 77
+    Image.new("L", (6, 4)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_header(tmp_path / "a.jpg").orientation == 1
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.data.coco_json import CocoImage, CocoObject, check_document, read_document
+from maskrcnn_jax.data.faults import Fault, refusing
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
 from maskrcnn_jax.data.image_folder import missing_files
 from maskrcnn_jax.data.source import DataError
@@ -28,12 +29,13 @@ def read_coco(source: Path, *, images: Path | None = None) -> ImportedDataset:
     Raises:
       DataError: what `data.read_coco_json` refuses, or image files that are missing.
     """
-    return dataset_of(source, read_document(source), images or source.parent)
+    return dataset_of(source, read_document(source, refusing([])), images or source.parent)
 
 
 def dataset_of(path: Path, document: dict[str, Any], folder: Path) -> ImportedDataset:
     """The dataset of a `read_document` of the file `path` with its images in `folder`, checked."""
-    table = check_document(path, document)
+    left_out: list[Fault] = []
+    table = check_document(path, document, refusing(left_out))
     missing = [table.images[i] for i in missing_files(folder, [image.file_name for image in table.images])]
     if missing:
         absent = first_few([f"{image.file_name} (image id {image.id})" for image in missing])
@@ -55,7 +57,7 @@ def dataset_of(path: Path, document: dict[str, Any], folder: Path) -> ImportedDa
             ImportedImage(image.file_name, image.size, tuple(imported(image, o) for o in objects), image.id, extra["images"][image.id])
             for image, objects in zip(table.images, table.objects, strict=True)
         ),
-        notes=tuple(f"{path}: image id {i}, annotation id {a}: left out: it covers no pixel" for i, a in table.left_out),
+        notes=tuple(fault.message for fault in left_out),
         extra={key: value for key, value in document.items() if key not in _OWN},
     )
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.data.coco_json import read_document
+from maskrcnn_jax.data.faults import refusing
 from maskrcnn_jax.data.formats.coco import dataset_of
 from maskrcnn_jax.data.formats.dataset import ImportedDataset
 from maskrcnn_jax.data.source import DataError
@@ -26,7 +27,7 @@ def read_lvis(source: Path, *, images: Path | None = None) -> ImportedDataset:
       DataError: what COCO files are refused for, an image with neither `file_name` nor `coco_url`, or a list of classes that
         is missing or names an unknown one.
     """
-    document = read_document(source)
+    document = read_document(source, refusing([]))
     known = {row["id"] for row in document["categories"]}
     for row in document["images"]:
         where = f"{source}: image id {row['id']}"
