@@ -169,7 +169,7 @@ def test_the_report_says_the_same(inference):
             count = len(ref.arrays[f"{ref.images(group)[0][2]}det/boxes"])
             assert row.note.startswith(f"0 of {count} and 0 of {count}") or len(ref.images(group)) > 1
         if stage == "pasted masks":
-            assert row.largest < 1e-3
+            assert row.largest < 1e-2  # cells at the threshold turn over with noise; test_pasted_masks tells them from errors
     assert {"C2", "C5", "P2", "P6", "objectness P6", "pasted masks", *bounds} - seen <= {"input", "anchors"}
 
 
