@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image, ImageOps
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
 
+ARRAY_ENDING = ".npy"
 # What Pillow's readers raise on bad bytes; they have no common error.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
@@ -33,10 +36,20 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
       DataError: a missing, truncated or unreadable file, or one without permission; more pixels than Pillow reads;
         values that are neither 8 nor 16 bits; another size than `size`.
     """
+    with readable(path), Image.open(path) as image:
+        image.load()
+        turned = turn(image)
+    which = match_size(path, (turned.height, turned.width), (image.height, image.width), size)
+    return _rgb(path, (turned, image)[which])
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What opening or decoding the image file `path` raises within is a DataError."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            turned = _turned(image)
+        yield
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such image file; restore it, or leave the image out") from None
     except PermissionError:
@@ -45,29 +58,35 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
         raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it (and its annotations)") from error
     except _UNREADABLE as error:
         raise DataError(f"{path}: corrupt, truncated or not an image ({error}); replace the file, or leave the image out") from error
-    return _rgb(path, _of_size(path, image, turned, size))
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The files of `folder`, not of folders in it, whose ending Pillow reads, in the order of their names."""
+    """The files of `folder`, not of folders in it, whose ending Pillow reads, or where there is none those that end in .npy, by name."""
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return [path for path in files if path.suffix.lower() in endings] or [path for path in files if path.suffix.lower() == ARRAY_ENDING]
 
 
-def _turned(image: Image.Image) -> Image.Image:
+def turn(image: Image.Image) -> Image.Image:
+    """The image upright, as its EXIF data say; as it is where they cannot be read."""
     try:
         return ImageOps.exif_transpose(image)
     except _UNREADABLE:
         return image
 
 
-def _of_size(path: Path, stored: Image.Image, turned: Image.Image, size: Size | None) -> Image.Image:
-    """The one of the two that has `size`, the turned one first."""
-    for image in (turned, stored):
-        if size is None or (image.height, image.width) == size:
-            return image
+def match_size(path: Path, turned: Size, stored: Size, size: Size | None) -> int:
+    """0 where the image as turned has `size`, else 1 where that as stored has.
+
+    Raises:
+      DataError: neither has.
+    """
+    if size is None or turned == size:
+        return 0
+    if stored == size:
+        return 1
     raise DataError(
-        f"{path}: the file is {turned.height} x {turned.width} (height x width), the annotations say {size[0]} x {size[1]}; "  # type: ignore[index]
+        f"{path}: the file is {turned[0]} x {turned[1]} (height x width), the annotations say {size[0]} x {size[1]}; "
         "correct height and width in the annotations, or put back the image they were made on"
     )
 

@@ -68,7 +68,8 @@ class BatchOfStep:
         for i in positions:
             height, width = (int(side) for side in self.source.sizes[int(indices[i])])
             masks = np.zeros((0, height, width), np.uint8)
-            black = Example(np.zeros((height, width, 3), np.uint8), -1, masks, NO_BOXES, NO_LABELS, NO_LABELS.astype(np.bool_))
+            image = np.zeros((height, width, self.input_config.channels), self.input_config.dtype)
+            black = Example(image, -1, masks, NO_BOXES, NO_LABELS, NO_LABELS.astype(np.bool_))
             examples.append(train_transform(black, np.random.default_rng(0), self.input_config, self.data_config))
         batch = self._batch(examples, canvas, positions, [""] * len(examples))
         return batch._replace(faults=np.array([fault] * len(examples)), void=np.ones(len(examples), np.bool_))
@@ -83,13 +84,13 @@ class BatchOfStep:
     def _read_or_stand_in(self, index: int, canvas: Size) -> tuple[Example, str]:
         """Example `index`, or, where it cannot be used, the next one of the plan that can, and the fault."""
         try:
-            return read_example(self.source, index), ""
+            return read_example(self.source, index, self.input_config), ""
         except DataError as error:
             if not self.data_config.max_unreadable:
                 raise
             for other in self.plan.stand_ins(index, canvas, _STAND_INS):
                 with contextlib.suppress(DataError):
-                    return read_example(self.source, other), str(error)
+                    return read_example(self.source, other, self.input_config), str(error)
             raise
 
 

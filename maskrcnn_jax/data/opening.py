@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.data.channels import RGB_BYTES, is_rgb_bytes
 from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source
@@ -11,12 +12,12 @@ from maskrcnn_jax.data.source import DataError, Source
 _VAL_START = 10**9  # pictures from here on are for validation: no training set reaches them
 
 
-def open_source(config: DataConfig, split: Literal["train", "val"]) -> Source:
-    """The training or the validation source; files of the other are not looked at.
+def open_source(config: DataConfig, split: Literal["train", "val"], input_config: InputConfig = RGB_BYTES) -> Source:
+    """The training or the validation source, of images as `input_config` says; files of the other are not looked at.
 
     Raises:
       DataError: a path that is empty or does not exist, naming the field of `config`; kind `own`, whose sources only the user
-        has; whatever the source itself refuses.
+        has; kind `shapes`, whose pictures are RGB bytes, for another input; whatever the source itself refuses.
     """
     if config.kind == "own":
         raise DataError(
@@ -25,8 +26,13 @@ def open_source(config: DataConfig, split: Literal["train", "val"]) -> Source:
             "for COCO files set --data.kind coco and their paths"
         )
     if config.kind == "shapes":
+        if not is_rgb_bytes(input_config):
+            raise DataError(
+                f"data.kind is `shapes`, whose pictures are RGB bytes, and model.input asks for {input_config.channels} channels of "
+                f"{input_config.dtype}; set --model.input.channels 3 --model.input.dtype uint8, or give data of your own"
+            )
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
-    return CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"))
+    return CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"), input_config=input_config)
 
 
 def _path(config: DataConfig, name: str) -> str:

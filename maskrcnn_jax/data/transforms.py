@@ -1,5 +1,7 @@
 """One example to one example: resize and flip. Masks stay full bitmaps."""
 
+from typing import Literal
+
 import cv2
 import numpy as np
 from jaxtyping import UInt8
@@ -45,10 +47,17 @@ def flip_horizontal(example: Example) -> Example:
     for target, mask in zip(masks, example.masks, strict=True):
         cv2.flip(mask, 1, dst=target)
     return example._replace(
-        image=cv2.flip(example.image, 1),
+        image=flip_image(example.image, 1),
         masks=masks,
         boxes=np.stack([width - x1, y0, width - x0, y1], axis=1),
     )
+
+
+def flip_image(image: np.ndarray, axis: Literal[0, 1]) -> np.ndarray:
+    """`image` of any number of channels mirrored top to bottom, axis 0, or left to right, 1."""
+    if image.shape[2] == 3:
+        return cv2.flip(image, axis)
+    return np.ascontiguousarray(np.flip(image, axis))  # OpenCV drops an only channel, and has a limit
 
 
 def drop_vanished(example: Example) -> Example:

@@ -294,12 +294,12 @@ def test_what_is_drawn_is_counted_apart(threshold, says, images, tmp_path, capsy
 
 @pytest.mark.usefixtures("instant")
 def test_what_was_found_before_the_command_is_stopped_is_written(images, tmp_path, monkeypatch):
-    def stopped(path):
+    def stopped(path, _):
         if path == images[1]:
             raise KeyboardInterrupt
         return np.zeros((64, 64, 3), np.uint8)
 
-    monkeypatch.setattr("maskrcnn_jax.cli.predict.read_image", stopped)
+    monkeypatch.setattr("maskrcnn_jax.cli.predict.read_channels", stopped)
     monkeypatch.setattr(inference, "CALLS_AT_ONCE", 1)
     with pytest.raises(SystemExit, match="130"):
         main(["predict", "run", *map(str, images), "--out", str(tmp_path / "found")])

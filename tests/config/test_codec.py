@@ -66,7 +66,7 @@ def test_dataclasses_may_stand_for_themselves():
     [
         ({"learning_rate": 0.1}, "ExperimentConfig has no field learning_rate; its fields are model, data, optimizer, train, eval"),
         ({"optimizer": {"lr": 0.1}}, "OptimizerConfig has no field optimizer.lr; its fields are kind, learning_rate"),
-        ({"model": {"input": {"max": 1}}}, "InputConfig has no field model.input.max; its fields are channel_order"),
+        ({"model": {"input": {"max": 1}}}, "InputConfig has no field model.input.max; its fields are channels, dtype"),
         ({"optimizer": {"b": 0, "a": 0}}, "OptimizerConfig has no field optimizer.a; its"),
     ],
 )
