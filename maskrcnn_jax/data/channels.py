@@ -123,7 +123,7 @@ def _pixels(image: Image.Image, to_grey: bool) -> np.ndarray:
 def _sixteen_bits(path: Path, image: Image.Image) -> np.ndarray:
     """16-bit colours of an image file by OpenCV, which reads files that are cut short too: hence after Pillow, and compared with it."""
     array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is not None and array.dtype == np.uint16 and array.ndim == 3:
+    if array is not None and array.dtype == np.uint16 and array.shape[2:] in ((3,), (4,)):
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
         if np.array_equal(array // 256, np.asarray(image)):
             return array

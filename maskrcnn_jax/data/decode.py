@@ -14,8 +14,8 @@ from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
 
 ARRAY_ENDING = ".npy"
-# What Pillow's readers raise on bad bytes; they have no common error.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+# What Pillow's readers raise on bad bytes, TypeError and LookupError where a TIFF lacks a tag; they have no common error.
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
 
 
 def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3"]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data import ShapesSource, drop_vanished, flip_horizontal, resize, resize_masks, tight_box, train_transform
+from maskrcnn_jax.data import ShapesSource, drop_vanished, flip_horizontal, flip_image, resize, resize_masks, tight_box, train_transform
 
 INPUT = InputConfig(min_side=160, max_side=320, canvases=((160, 160),))
 
@@ -91,3 +91,14 @@ def test_objects_that_vanish_are_left_out(example):
     )
     small = train_transform(with_dot, np.random.default_rng(0), INPUT, DataConfig(train_min_sides=(40,)))
     assert small.labels.tolist() == example.labels.tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 200])
+def test_images_of_any_channels_are_flipped(channels, dtype, rng):
+    image = rng.integers(0, 256, (6, 9, channels)).astype(dtype)
+    for axis, expected in ((0, image[::-1]), (1, image[:, ::-1])):
+        found = flip_image(image, axis)
+        assert found.flags.c_contiguous
+        assert found.dtype == dtype
+        assert np.array_equal(found, expected)
