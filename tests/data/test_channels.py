@@ -4,10 +4,12 @@ import json
 import pickle
 import re
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import tyro
 from PIL import Image
 
 from maskrcnn_jax.config import DataConfig, InputConfig
@@ -247,3 +249,20 @@ def test_a_coco_source_reads_them(document, values, tmp_path):
 def test_the_procedural_pictures_are_rgb_bytes():
     with pytest.raises(DataError, match=r"data\.kind is `shapes`, .* asks for 5 channels of uint16; set --model\.input\.channels 3"):
         open_source(DataConfig(kind="shapes"), "train", asks(5, "uint16"))
+
+
+def test_the_page_on_data_prints_mean_and_std(values, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "images").mkdir()
+    pixels = np.tile(values.reshape(-1, 5), (100, 1)).reshape(20, -1, 5)
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / "images" / name, pixels)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "data.md", "exec"), {})
+    flags = capsys.readouterr().out
+    config = tyro.cli(InputConfig, args=flags.replace("model.input.", "").split())
+    every_hundredth = pixels.reshape(-1, 5)[::100].astype(float)
+    assert (config.channels, config.dtype) == (5, "uint16")
+    np.testing.assert_allclose(config.mean, every_hundredth.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(config.std, every_hundredth.std(axis=0), rtol=1e-12)

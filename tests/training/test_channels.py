@@ -89,7 +89,7 @@ def test_a_loaded_model_predicts_from_files(run, tmp_path, capsys):
 
 
 def test_models_are_compared_on_a_picture_of_their_channels():
-    example = compare._example(checkpoint.Checkpoint(experiment(), {}, Spectra.categories, 1))
+    example = compare._example(checkpoint.Checkpoint(1, experiment(), {}, Spectra.categories))
     check_example(example, 2, INPUT)
     picture = ShapesSource(0, 1)[0].image
     np.testing.assert_array_equal(example.image, picture[..., [0, 1, 2, 0, 1]] * np.uint16(257))
