@@ -17,7 +17,7 @@ from pycocotools.cocoeval import COCOeval
 from benchmarks.reference import Reference
 from benchmarks.rows import Row, cores, in_turn
 from maskrcnn_jax import evaluation
-from maskrcnn_jax.config import DataConfig, ModelConfig
+from maskrcnn_jax.config import AugmentConfig, DataConfig, ModelConfig
 from maskrcnn_jax.data import CocoSource, Plan, nonempty_indices
 from maskrcnn_jax.data.loader import BatchOfStep
 
@@ -70,7 +70,7 @@ def _loader(reference: Reference, annotations: Path, images: Path, indices: list
 
 def _check_boxes(reference: Reference, source: CocoSource, annotations: Path, images: Path, indices: list[int]) -> None:
     """Of the first images, without flips, every box of theirs is one of ours."""
-    config, still = ModelConfig().input, DataConfig(flip=0)
+    config, still = ModelConfig().input, DataConfig(augment=AugmentConfig(flip=0))
     indices = indices[:8]
     plan = Plan(source.sizes, config, still, batch_size=1, seed=0, indices=np.array(indices))
     made = (BatchOfStep(source, plan, config, still, seed=0)(step) for step in range(plan.steps_per_epoch))

@@ -6,7 +6,7 @@ Hardware: 16 images a step over all devices, evaluation 8 on each; docs/clusters
 Time and AP reached: not run yet; nobody here has had the hardware.
 """
 
-from maskrcnn_jax.config import DataConfig, EvalConfig, ExperimentConfig, ModelConfig, OptimizerConfig, TrainConfig
+from maskrcnn_jax.config import AugmentConfig, DataConfig, EvalConfig, ExperimentConfig, ModelConfig, OptimizerConfig, TrainConfig
 
 COCO = "data/coco"
 
@@ -20,7 +20,7 @@ def get_config() -> ExperimentConfig:
             train_images=f"{COCO}/train2017",
             val_annotations=f"{COCO}/annotations/instances_val2017.json",
             val_images=f"{COCO}/val2017",
-            train_min_sides=(640, 672, 704, 736, 768, 800),
+            augment=AugmentConfig(min_sides=(640, 672, 704, 736, 768, 800)),
             workers=8,
         ),
         optimizer=OptimizerConfig(learning_rate=0.02, milestones=(60_000, 80_000), warmup_steps=1000),

@@ -2,8 +2,9 @@
 
 Data: 2018 Data Science Bowl, stage 1 training set (Broad Bioimage Benchmark Collection, BBBC038v1, public domain), images of
 at most 320 x 256 in COCO format: a folder with images/, instances_train.json and instances_val.json. Its images and masks are at
-bbbc.broadinstitute.org/BBBC038; bring them into COCO format and give the four paths --data.train-annotations, --data.train-images,
---data.val-annotations and --data.val-images, or any other data of one class.
+bbbc.broadinstitute.org/BBBC038, and `maskrcnn import-data png FOLDER FILE.json --labels nucleus` brings them into COCO format. Give
+the four paths --data.train-annotations, --data.train-images, --data.val-annotations and --data.val-images, or any other data of one
+class.
 
 Command, in a clone beside the data folder:
   maskrcnn train nuclei --train.weights ../shared/data/backbones/resnet18_ktb_small.npz

@@ -19,6 +19,7 @@ from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import (
     AnchorConfig,
     AssignConfig,
+    AugmentConfig,
     BackboneConfig,
     BoxHeadConfig,
     DataConfig,
@@ -84,7 +85,9 @@ def experiment(annotations: Path, images: Path, weights: str) -> ExperimentConfi
             box_head=BoxHeadConfig(convs=1, conv_channels=128, norm="group_norm", fcs=1, fc_width=512),
             mask_head=MaskHeadConfig(convs=3, channels=128, norm="group_norm"),
         ),
-        data=DataConfig(train_annotations=file, train_images=folder, val_annotations=file, val_images=folder, flip=0.0),
+        data=DataConfig(
+            train_annotations=file, train_images=folder, val_annotations=file, val_images=folder, augment=AugmentConfig(flip=0.0)
+        ),
         optimizer=OptimizerConfig(kind="adamw", learning_rate=1e-3, schedule="cosine", warmup_steps=50, clip_norm=5.0),
         train=TrainConfig(steps=500, batch_size=2, log_every=10, checkpoint_every=500, weights=weights),
         eval=EvalConfig(batch_size=2, pictures=2),

@@ -4,18 +4,21 @@ import sys
 from collections.abc import Sequence
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import compare, convert, evaluate, predict, replay, train
+from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, replay, show_data, train
 from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn COMMAND ...
 
-  train    train a model from a config
-  eval     measure a checkpoint: COCO box and mask AP
-  predict  detect objects in images
-  convert  read weights of torchvision and Detectron2, and write them
-  compare  two models, or one and stored outputs of another system, stage by stage
-  replay   compute a step of training again whose loss was not finite
+  train        train a model from a config
+  eval         measure a checkpoint: COCO box and mask AP
+  predict      detect objects in images
+  check-data   what is wrong with the data of a config, and how the config fits them
+  import-data  write a dataset of another format as COCO JSON
+  show-data    draw what training sees of a config's images
+  convert      read weights of torchvision and Detectron2, and write them
+  compare      two models, or one and stored outputs of another system, stage by stage
+  replay       compute a step of training again whose loss was not finite
 
 `maskrcnn COMMAND --help` says more; `maskrcnn --version` prints the version."""
 
@@ -23,6 +26,9 @@ COMMANDS = {
     "train": train.main,
     "eval": evaluate.main,
     "predict": predict.main,
+    "check-data": check_data.main,
+    "import-data": import_data.main,
+    "show-data": show_data.main,
     "convert": convert.main,
     "compare": compare.main,
     "replay": replay.main,

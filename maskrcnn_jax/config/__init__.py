@@ -1,5 +1,6 @@
 """Frozen, keyword-only configuration dataclasses, one sub-config a stage."""
 
+from maskrcnn_jax.config.augment import AugmentConfig
 from maskrcnn_jax.config.check import ConfigError
 from maskrcnn_jax.config.codec import differing, from_dict, to_dict
 from maskrcnn_jax.config.experiment import DataConfig, EvalConfig, ExperimentConfig, OptimizerConfig, TrainConfig
@@ -26,6 +27,7 @@ from maskrcnn_jax.config.packed import describe_experiment, load_experiment
 __all__ = [
     "AnchorConfig",
     "AssignConfig",
+    "AugmentConfig",
     "BackboneConfig",
     "BoxHeadConfig",
     "ConfigError",

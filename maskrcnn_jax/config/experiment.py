@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from maskrcnn_jax.config.check import require
+from maskrcnn_jax.config.augment import AugmentConfig
+from maskrcnn_jax.config.check import ConfigError, require
 from maskrcnn_jax.config.model import ModelConfig
 
 
@@ -17,6 +18,13 @@ class DataConfig:
     """COCO JSON of the training images (kind coco)."""
     train_images: str = ""
     """Folder that file names in `train_annotations` are relative to."""
+    more_train_annotations: tuple[str, ...] = ()
+    """COCO JSON files of further training images, of the same categories (kind coco)."""
+    more_train_images: tuple[str, ...] = ()
+    """Folder of each of `more_train_annotations`."""
+    train_weights: tuple[float, ...] = ()
+    """Of `train_annotations` and each of `more_train_annotations`, how much of what training reads is of it; empty: every image
+    counts the same."""
     val_annotations: str = ""
     """COCO JSON of the validation images (kind coco)."""
     val_images: str = ""
@@ -25,16 +33,17 @@ class DataConfig:
     """Training pictures (kind shapes)."""
     val_size: int = 200
     """Validation pictures, none of them in training (kind shapes)."""
-    train_min_sides: tuple[int, ...] = ()
-    """Short sides drawn from in training, pixels; empty: `model.input.min_side` alone."""
-    flip: float = 0.5
-    """Probability of a horizontal flip in training."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """What is done to training images."""
     max_objects: int = 100
     """Capacity of ground truth an image; what exceeds it is cut, counted and reported."""
     mask_crop: int | None = 112
     """Side of the ground truth mask grids; None sends whole canvases (parity tests)."""
     drop_empty: bool = True
     """Whether training leaves out images without an object (crowds do not count)."""
+    repeat_threshold: float | None = None
+    """Repeat-factor sampling: images with a class that fewer than this share of images have are read more often, sqrt(threshold / share)
+    times as often; 0.001 for LVIS. None: all are read equally often."""
     workers: int = 0
     """Processes that prepare batches; 0 uses threads of this one."""
     max_unreadable: int = 0
@@ -44,12 +53,18 @@ class DataConfig:
     def __post_init__(self) -> None:
         for name in ("train_size", "val_size"):
             require(getattr(self, name) >= 1, self, name, "must be at least 1")
-        require(0 <= self.flip <= 1, self, "flip", "must be in [0, 1]")
+        more = len(self.more_train_annotations)
+        folders = f"must be {more} folders, one for each of more_train_annotations"
+        require(len(self.more_train_images) == more, self, "more_train_images", folders)
+        shares = self.train_weights
+        require(len(shares) in (0, more + 1), self, "train_weights", f"must be {more + 1} numbers, one for each training dataset, or none")
+        require(all(share > 0 for share in shares), self, "train_weights", "must be positive")
+        threshold = self.repeat_threshold
+        require(threshold is None or 0 < threshold <= 1, self, "repeat_threshold", "must be in (0, 1], or None")
         require(self.max_objects >= 1, self, "max_objects", "must be at least 1")
         require(self.mask_crop is None or self.mask_crop >= 1, self, "mask_crop", "must be at least 1, or None")
         for name in ("workers", "max_unreadable"):
             require(getattr(self, name) >= 0, self, name, "must not be negative")
-        require(all(s > 0 for s in self.train_min_sides), self, "train_min_sides", "must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,3 +215,12 @@ class ExperimentConfig:
     """The training loop."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     """Evaluation."""
+
+    def __post_init__(self) -> None:
+        channels = self.model.input.channels
+        for name in ("saturation", "hue"):
+            if channels != 3 and getattr(self.data.augment, name):
+                raise ConfigError(
+                    f"data.augment.{name} is of RGB, and model.input.channels is {channels}; leave data.augment.{name} at 0 "
+                    "(brightness, contrast and all else are of any channels)"
+                )

@@ -1,5 +1,6 @@
 """From an image's size to the size it is resized to, and to the canvas it is put on. Sizes are (height, width), pixels."""
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -32,6 +33,12 @@ def resized_size(size: Size, min_side: int, max_side: int, kind: Resize) -> Size
     return max(1, height), max(1, width)
 
 
+def shrink_to_fit(size: Size, room: Size) -> Size:
+    """`size` where it fits in `room`, otherwise the largest one of its shape that does, rounded down; sides are at least 1."""
+    scale = min(1.0, room[0] / size[0], room[1] / size[1])
+    return size if scale == 1 else (max(1, math.floor(size[0] * scale)), max(1, math.floor(size[1] * scale)))
+
+
 def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
     """The canvas that holds an image already resized to `size`.
 
@@ -47,7 +54,7 @@ def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
     if not fitting:
         raise DataError(
             f"{name}: resized to {size[0]} x {size[1]} (height x width) it fits none of model.input.canvases {config.canvases}; "
-            "add a canvas that holds it, or lower model.input.min_side or max_side (in training data.train_min_sides)"
+            "add a canvas that holds it, or lower model.input.min_side or max_side (in training data.augment.min_sides)"
         )
     return min(fitting, key=lambda canvas: canvas[0] * canvas[1])
 
@@ -67,8 +74,8 @@ def resize_image(
     if image.shape[:2] == tuple(size):
         return image
     if kind == "pillow":
-        return _in_groups(lambda part: _by_pillow(part, size), image, 3 if image.shape[2] == 3 else 1)
-    return _in_groups(lambda part: cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), image, 4)
+        return in_groups(lambda part, _: _by_pillow(part, size), image, 3 if image.shape[2] == 3 else 1)
+    return in_groups(lambda part, _: cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), image, 4)
 
 
 def _by_pillow(image: np.ndarray, size: Size) -> np.ndarray:
@@ -76,10 +83,16 @@ def _by_pillow(image: np.ndarray, size: Size) -> np.ndarray:
     return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
-def _in_groups(resized: Callable[[np.ndarray], np.ndarray], image: np.ndarray, most: int) -> np.ndarray:
-    """`resized` applied to at most so many channels at once: Pillow takes the fourth for opacity, OpenCV has a limit."""
-    channels = image.shape[2]
-    parts = [resized(np.ascontiguousarray(image[..., i : i + most])) for i in range(0, channels, most)]
+def in_groups(change: Callable[[np.ndarray, slice], np.ndarray], image: np.ndarray, most: int) -> np.ndarray:
+    """`change` applied to at most so many channels at once: Pillow takes the fourth for opacity, OpenCV has limits.
+
+    Args:
+      change: gets the channels, [h, w, most or fewer], and which of the image's they are; may drop the axis of an only one.
+      image: of any number of channels.
+      most: channels at once.
+    """
+    groups = [slice(i, i + most) for i in range(0, image.shape[2], most)]
+    parts = [change(np.ascontiguousarray(image[..., group]), group) for group in groups]
     parts = [part.reshape(*part.shape[:2], -1) for part in parts]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 

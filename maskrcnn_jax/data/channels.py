@@ -9,7 +9,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.canvas import Size
-from maskrcnn_jax.data.decode import ARRAY_ENDING, match_size, read_image, readable, turn
+from maskrcnn_jax.data.decode import ARRAY_ENDING, match_size, opened, read_image, readable, turn
 from maskrcnn_jax.data.source import DataError
 
 RGB_BYTES = InputConfig()
@@ -81,7 +81,7 @@ def _array(path: Path) -> np.ndarray:
 
 def _bands(path: Path, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:
     """All channels of an image, [h, w, c], as stored and turned as EXIF data say."""
-    with readable(path), Image.open(path) as image:
+    with opened(path) as image:
         if isinstance(image, TiffImagePlugin.TiffImageFile):  # which Pillow turns by itself
             stored = turned = _pages(path, image, to_grey)
         else:

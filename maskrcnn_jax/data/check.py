@@ -39,7 +39,8 @@ def read_example(source: Source, index: int, input_config: InputConfig = RGB_BYT
     """Example `index` of a source, checked; its image must be as `input_config` says.
 
     Raises:
-      DataError: it cannot be read, whatever the source raises then, or is not what `structs.Example` says.
+      DataError: it cannot be read, whatever the source raises then, is not what `structs.Example` says, or of another size than
+        the source's `sizes` say.
     """
     try:
         example = source[index]
@@ -49,6 +50,12 @@ def read_example(source: Source, index: int, input_config: InputConfig = RGB_BYT
         name = f"{source_name(source)}: {image_name(index, getattr(source, 'image_ids', None))}"
         raise DataError(f"{name} cannot be read ({type(error).__name__}: {error}); mend it, or the source's __getitem__") from error
     check_example(example, len(source.categories), input_config)
+    size, planned = tuple(example.image.shape[:2]), tuple(int(side) for side in source.sizes[index])
+    if size != planned:
+        raise DataError(
+            f"{source_name(source)}: image id {example.image_id} is {size[0]} x {size[1]} (height x width), the source's `sizes` say "
+            f"{planned[0]} x {planned[1]}; let `sizes` say what `__getitem__` returns"
+        )
     return example
 
 

@@ -1,7 +1,6 @@
 """COCO datasets as a source."""
 
 import logging
-import os
 import pickle
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from maskrcnn_jax.data.batching import tight_box
 from maskrcnn_jax.data.channels import RGB_BYTES, read_channels
 from maskrcnn_jax.data.coco_json import CocoObject, read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap
+from maskrcnn_jax.data.faults import Fault, Tell
+from maskrcnn_jax.data.image_folder import missing_files
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.errors import first_few
 from maskrcnn_jax.structs import Category, Example
@@ -35,34 +36,46 @@ class CocoSource:
     Attributes:
       annotation_file: the COCO JSON.
       image_folder: what its file names are relative to.
+      input_config: what images are decoded to.
       categories: in the order of their ids.
       image_ids: of each image, int64[n].
       sizes: (height, width) of each image, pixels.
       object_counts: objects of each image that are not crowds.
+      labels_present: (index of an image, label) of each class that the image has such an object of, int32[m, 2].
     """
 
-    def __init__(self, annotations: str | Path, images: str | Path, *, input_config: InputConfig = RGB_BYTES) -> None:
+    def __init__(
+        self, annotations: str | Path, images: str | Path, *, input_config: InputConfig = RGB_BYTES, tell: Tell | None = None
+    ) -> None:
         """Read and check the JSON, and look for the image files.
 
         Args:
           annotations: the JSON.
           images: the folder.
           input_config: says which channels and type images have (`model.input` of an experiment).
+          tell: hears of every fault that would otherwise be raised, see `read_coco_json`; what is at fault in the JSON is left out.
 
         Raises:
-          DataError: a missing file or folder, missing image files, or what `read_coco_json` refuses.
+          DataError: a missing file or folder, no JSON; without `tell` also missing image files, or what `read_coco_json` refuses.
         """
         self.annotation_file, self.image_folder = Path(annotations), Path(images)
-        self._input_config = input_config
+        self.input_config = input_config
         if not self.image_folder.is_dir():
             raise DataError(f"{self.image_folder}: no such image folder; check the path")
-        table = read_coco_json(self.annotation_file)
+        table = read_coco_json(self.annotation_file, tell)
         self.categories: tuple[Category, ...] = table.categories
         self.image_ids: Int[np.ndarray, "n"] = np.array([image.id for image in table.images], np.int64)
-        self.sizes: Int[np.ndarray, "n 2"] = np.array([image.size for image in table.images], np.int64)
-        self.object_counts: Int[np.ndarray, "n"] = np.array([sum(not o.crowd for o in objects) for objects in table.objects])
+        self.sizes: Int[np.ndarray, "n 2"] = np.array([image.size for image in table.images], np.int64).reshape(-1, 2)
+        self.object_counts: Int[np.ndarray, "n"] = np.array([sum(not o.crowd for o in objects) for objects in table.objects], np.int64)
+        present = (
+            number
+            for i, found in enumerate(table.objects)
+            for label in sorted({o.label for o in found if not o.crowd})
+            for number in (i, label)
+        )
+        self.labels_present: Int[np.ndarray, "m 2"] = np.fromiter(present, np.int32).reshape(-1, 2)
         self._names = tuple(image.file_name for image in table.images)
-        self._require_files()
+        self._require_files(tell)
         # As bytes: a million Python objects would be copied to each worker one by one, and fill its memory by counting references.
         self._objects = tuple(pickle.dumps([tuple(o) for o in objects]) for objects in table.objects)
 
@@ -80,11 +93,11 @@ class CocoSource:
             raise IndexError(f"index {i} of {len(self)} images")
         height, width = (int(side) for side in self.sizes[i])
         try:
-            image = read_channels(self.image_folder / self._names[i], self._input_config, (height, width))
+            image = read_channels(self.image_path(i), self.input_config, (height, width))
         except DataError as error:
             raise DataError(f"{self.annotation_file}: image id {self.image_ids[i]}: {error}") from None
         objects, masks = self._drawn(i, height, width)
-        boxes = [_box(found, mask, height, width) for found, mask in zip(objects, masks, strict=True)]
+        boxes = [object_box(found, mask, height, width) for found, mask in zip(objects, masks, strict=True)]
         return Example(
             image=image,
             image_id=int(self.image_ids[i]),
@@ -94,23 +107,31 @@ class CocoSource:
             crowd=np.array([found.crowd for found in objects], np.bool_),
         )
 
-    def _require_files(self) -> None:
-        """Raise DataError naming the image files that do not exist."""
-        paths = [self.image_folder / name for name in self._names]
-        # One listing a folder: a call a file takes minutes for COCO on a network. It is asked for those not listed, for file
-        # systems may know a name in other letters.
-        listed = {folder: _listing(folder) for folder in {path.parent for path in paths}}
-        missing = [i for i, path in enumerate(paths) if path.name not in listed[path.parent] and not path.exists()]
-        if missing:
+    def image_path(self, i: int) -> Path:
+        """The file of image `i`."""
+        return self.image_folder / self._names[i]
+
+    def objects(self, i: int) -> list[CocoObject]:
+        """The annotations of image `i`, with their ids and as the file has them; those without area are not among them."""
+        return [CocoObject(*fields) for fields in pickle.loads(self._objects[i])]
+
+    def _require_files(self, tell: Tell | None) -> None:
+        """Tell of each image file that does not exist, or raise DataError naming them."""
+        missing = missing_files(self.image_folder, self._names)
+        if tell:
+            for i in missing:
+                message = f"{self.image_path(i)}: no such image file; restore it, or remove the image from the annotations"
+                tell(Fault("missing-file", self.annotation_file, message, image_id=int(self.image_ids[i])))
+        elif missing:
             names = first_few([f"{self._names[i]} (image id {self.image_ids[i]})" for i in missing])
             raise DataError(
-                f"{self.annotation_file}: {len(missing)} of {len(paths)} image files are not in {self.image_folder}: {names}; "
+                f"{self.annotation_file}: {len(missing)} of {len(self)} image files are not in {self.image_folder}: {names}; "
                 "give the folder that file names are relative to, restore the files, or remove these images from the annotations"
             )
 
     def _drawn(self, i: int, height: int, width: int) -> tuple[list[CocoObject], UInt8[np.ndarray, "n h w"]]:
         """The objects of image `i` whose mask has a pixel, and these masks."""
-        objects = [CocoObject(*fields) for fields in pickle.loads(self._objects[i])]
+        objects = self.objects(i)
         masks = np.zeros((len(objects), height, width), np.uint8)
         for mask, found in zip(masks, objects, strict=True):
             mask[...] = bitmap(found.segmentation, height, width)
@@ -122,16 +143,8 @@ class CocoSource:
         return objects, masks
 
 
-def _listing(folder: Path) -> set[str]:
-    """Names in a folder; none where it cannot be listed."""
-    try:
-        return set(os.listdir(folder))
-    except OSError:
-        return set()
-
-
-def _box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:
-    """(x0, y0, x1, y1) in pixels, clipped to the image."""
+def object_box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:
+    """(x0, y0, x1, y1) in pixels: the annotation's, clipped to the image of `height` x `width`, or that of `mask` where it has none."""
     if found.bbox is None:
         return np.array(tight_box(mask), np.float32)
     x, y, w, h = found.bbox

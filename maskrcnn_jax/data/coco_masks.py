@@ -1,4 +1,4 @@
-"""COCO's segmentations: what can be checked without drawing them, and their bitmaps.
+"""COCO's segmentations: what can be checked without drawing them, their bitmaps and measures, and run-length encodings of bitmaps.
 
 A segmentation is a list of polygons [x, y, x, y, ...] in pixels, or a run-length encoding {"size": [h, w], "counts": runs down the
 columns, zeros first}, `counts` being a list of integers or COCO's compressed text. pycocotools draws polygons, in C and without checks.
@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, Integer, UInt8
 from pycocotools import mask as coco_mask
 
 from maskrcnn_jax.data.source import DataError
@@ -45,19 +45,59 @@ def bitmap(segmentation: Any, height: int, width: int) -> UInt8[np.ndarray, "h w
     Polygons are drawn by pycocotools. Runs are unrolled here: its decoder warns under NumPy 2 and trusts their lengths.
     """
     if isinstance(segmentation, list):
-        segmentation = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+        segmentation = _drawn(segmentation, height, width)
     counts = segmentation["counts"]
     runs = _integers(counts) if isinstance(counts, list) else _decompressed(counts)
     ones = np.repeat((np.arange(len(runs)) % 2).astype(np.uint8), runs)
     return cv2.transpose(ones.reshape(width, height))
 
 
+def area_and_box(segmentation: Any, height: int, width: int) -> tuple[int, list[float]]:
+    """Pixels and tight box (x, y, width, height) of the bitmap of a segmentation that `covers_pixels` has checked."""
+    if isinstance(segmentation, list):
+        packed = _drawn(segmentation, height, width)
+    elif isinstance(segmentation["counts"], list):
+        packed = coco_mask.frPyObjects(segmentation, height, width)
+    else:
+        packed = segmentation
+    return int(coco_mask.area(packed)), coco_mask.toBbox(packed).tolist()
+
+
+def run_lengths(values: Integer[np.ndarray, "h w"] | Bool[np.ndarray, "h w"]) -> dict[int, dict[str, Any]]:
+    """COCO's compressed RLE, ready for JSON, of the pixels of each value but 0, ascending.
+
+    The runs are found once, however many values there are: a mask is not made of each.
+    """
+    height, width = values.shape
+    column_major = values.T.ravel()
+    starts = np.concatenate([[0], np.flatnonzero(column_major[1:] != column_major[:-1]) + 1])
+    lengths = np.diff(starts, append=column_major.size)
+    order = np.argsort(column_major[starts], kind="stable")
+    found, firsts = np.unique(column_major[starts][order], return_index=True)
+    runs = zip(found.tolist(), np.split(order, firsts[1:]), strict=True)
+    return {int(value): _compressed(starts[own], lengths[own], height, width) for value, own in runs if value}
+
+
+def _compressed(starts: Int[np.ndarray, "n"], lengths: Int[np.ndarray, "n"], height: int, width: int) -> dict[str, Any]:
+    """RLE of the ones that begin at `starts`, pixels counted down the columns."""
+    counts = np.empty(2 * len(starts) + 1, np.int64)
+    counts[1::2] = lengths
+    counts[0::2] = np.append(starts, height * width) - np.append(0, starts + lengths)
+    whole = {"size": [height, width], "counts": counts.tolist() if counts[-1] else counts[:-1].tolist()}
+    return {"size": [height, width], "counts": coco_mask.frPyObjects(whole, height, width)["counts"].decode("ascii")}
+
+
+def _drawn(polygons: list[list[float]], height: int, width: int) -> dict[str, Any]:
+    """Compressed RLE of the union of polygons."""
+    return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+
+
 def _polygon_box(polygon: Any, height: int, width: int) -> tuple[float, float, float, float]:
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
         raise DataError(f"polygon {polygon!r:.60} is not [x, y, x, y, ...] of at least 3 points; correct or remove it")
     try:
-        finite = abs(sum(polygon)) < math.inf
-    except TypeError:
+        finite = abs(math.fsum(polygon)) < math.inf
+    except (TypeError, ValueError, OverflowError):
         finite = False
     if not finite:
         raise DataError("a polygon has a coordinate that is no finite number; correct it or remove the annotation")

@@ -1,14 +1,16 @@
-"""Image files to RGB bytes."""
+"""Image files to RGB bytes, what their headers say, and pictures of labels."""
 
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from jaxtyping import Int64, UInt8
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
@@ -16,6 +18,18 @@ from maskrcnn_jax.data.source import DataError
 ARRAY_ENDING = ".npy"
 # What Pillow's readers raise on bad bytes, TypeError and LookupError where a TIFF lacks a tag; they have no common error.
 _UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
+_SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF that swap height and width
+
+
+class ImageSizeError(DataError):
+    """An image file of another size than its annotations say."""
+
+
+class ImageHeader(NamedTuple):
+    """What a file says before its pixels: `mode` as Pillow calls it, and `orientation` as EXIF does, 1 being upright."""
+
+    mode: str
+    orientation: int
 
 
 def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3"]:
@@ -34,13 +48,70 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
 
     Raises:
       DataError: a missing, truncated or unreadable file, or one without permission; more pixels than Pillow reads;
-        values that are neither 8 nor 16 bits; another size than `size`.
+        values that are neither 8 nor 16 bits.
+      ImageSizeError: another size than `size`.
     """
-    with readable(path), Image.open(path) as image:
+    with opened(path) as image:
         image.load()
         turned = turn(image)
     which = match_size(path, (turned.height, turned.width), (image.height, image.width), size)
     return _rgb(path, (turned, image)[which])
+
+
+def read_size(path: Path, size: Size | None = None) -> Size:
+    """(height, width) that `read_image` gives the same file and `size`; reads no more than the header where that tells it.
+
+    Raises:
+      DataError: a missing file, or one whose header cannot be read.
+      ImageSizeError: another size than `size`.
+    """
+    with opened(path) as image:
+        stored = (image.height, image.width)
+        if stored == size:  # of a PNG, EXIF data are only known once it is decoded
+            return stored
+        # Of a TIFF Pillow tells the sides that the image has once decoded, which are turned.
+        turned = stored[::-1] if image.format != "TIFF" and _orientation(image) in _SIDEWAYS else stored
+    match_size(path, turned, stored, size)
+    return turned
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Mode and orientation of a file as they are stored; EXIF data that cannot be read are upright.
+
+    Raises:
+      DataError: a missing file, or one whose header cannot be read.
+    """
+    with opened(path) as image:
+        return ImageHeader(image.mode, _orientation(image))
+
+
+def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int64[np.ndarray, "h w"]:
+    """Decode a picture whose pixels are labels, not brightness: the values as they are stored, 0 being none.
+
+    They are palette indices, grey values of any depth, or 0 and 1 of black and white. Alpha is dropped and nothing is turned.
+
+    Args:
+      path: the file.
+      size: (height, width) that it must have; None takes any size.
+      colours: whether RGB serves, too, whose values are red * 65536 + green * 256 + blue.
+      content: bytes of the picture, where `path` is a file of another kind that it lies in.
+
+    Raises:
+      DataError: what `read_image` says of files that cannot be read; a palette whose first colour is not black; pixels that
+        are no whole numbers or negative.
+      ImageSizeError: another size than `size`.
+    """
+    with opened(path, content) as image:
+        image.load()
+    match_size(path, (image.height, image.width), (image.height, image.width), size)
+    return _labels(path, image, colours)
+
+
+@contextmanager
+def opened(path: Path, content: bytes | None = None) -> Iterator[ImageFile.ImageFile]:
+    """The image file `path`, or the `content` that lies in it, open; what Pillow raises within is a DataError."""
+    with readable(path), Image.open(path if content is None else BytesIO(content)) as image:
+        yield image
 
 
 @contextmanager
@@ -75,17 +146,26 @@ def turn(image: Image.Image) -> Image.Image:
         return image
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF's, 1 where there is none, or none that EXIF knows."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _UNREADABLE:
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
 def match_size(path: Path, turned: Size, stored: Size, size: Size | None) -> int:
     """0 where the image as turned has `size`, else 1 where that as stored has.
 
     Raises:
-      DataError: neither has.
+      ImageSizeError: neither has.
     """
     if size is None or turned == size:
         return 0
     if stored == size:
         return 1
-    raise DataError(
+    raise ImageSizeError(
         f"{path}: the file is {turned[0]} x {turned[1]} (height x width), the annotations say {size[0]} x {size[1]}; "
         "correct height and width in the annotations, or put back the image they were made on"
     )
@@ -100,3 +180,22 @@ def _rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     elif image.mode != "F":
         return np.array(image.convert("RGB"))
     raise DataError(f"{path}: pixels of Pillow mode {image.mode} are neither 8 nor 16 bits; convert the file to 8-bit RGB or grey")
+
+
+def _labels(path: Path, image: Image.Image, colours: bool) -> Int64[np.ndarray, "h w"]:
+    if image.mode == "P" and any((image.getpalette("RGB") or [0])[:3]):
+        raise DataError(
+            f"{path}: colour 0 of the palette is not black, and index 0 means no object; save it as RGB with a black background"
+        )
+    if image.mode in ("RGB", "RGBA") and colours:
+        red, green, blue = np.moveaxis(np.array(image.convert("RGB"), np.int64), 2, 0)
+        return (red << 16) | (green << 8) | blue
+    if image.mode == "LA":
+        image = image.convert("L")
+    if image.mode in ("1", "L", "P") or image.mode.startswith("I"):
+        values = np.array(image, np.int64)
+        if values.min() >= 0:
+            return values
+    raise DataError(
+        f"{path}: pixels of Pillow mode {image.mode} are no labels, 0 and above; save it as PNG of grey values or with a palette"
+    )

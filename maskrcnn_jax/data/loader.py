@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,16 +13,18 @@ import grain
 import numpy as np
 from absl import flags
 
-from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.config import AugmentConfig, DataConfig, InputConfig
+from maskrcnn_jax.data.augment import Another, train_transform
+from maskrcnn_jax.data.augmented import Augmentation, apply
 from maskrcnn_jax.data.batching import make_batch
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.check import read_example
 from maskrcnn_jax.data.plan import Plan
 from maskrcnn_jax.data.source import DataError, Source
-from maskrcnn_jax.data.transforms import train_transform
 from maskrcnn_jax.structs import Batch, Example
 
 NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
+NONE = AugmentConfig(flip=0.0)
 _THREADS = 2  # of this process, where there are no workers: JAX needs the cores
 _STAND_INS = 8  # images tried in place of one that cannot be read
 _AHEAD = 4  # whole batches kept ready; one of COCO's takes 80 MB
@@ -31,6 +33,8 @@ _AHEAD = 4  # whole batches kept ready; one of COCO's takes 80 MB
 @dataclass(frozen=True)
 class BatchOfStep:
     """Step -> Batch, a pure function: the example at position `i` of the global batch gets the generator (seed, step, i + 1).
+
+    Other images that mosaics and copy-paste put into it are drawn from that generator too.
 
     NumPy ignores trailing zeros of a seed: (seed, step, 0) would be the plan's generator of epoch `step`.
     """
@@ -42,6 +46,8 @@ class BatchOfStep:
     seed: int
     positions: Sequence[int] | None = None
     """Of the global batch, what this process makes; None: all."""
+    augment: Augmentation | None = None
+    """What is done to every image before all else; the user's own."""
 
     def __call__(self, step: int) -> Batch:
         """The batch of step `step` >= 0.
@@ -54,10 +60,12 @@ class BatchOfStep:
         positions = self._positions(len(indices))
         examples, faults = [], []
         for i in positions:
-            example, fault = self._read_or_stand_in(int(indices[i]), canvas)
             rng = np.random.default_rng((self.seed, int(step), i + 1))
-            examples.append(train_transform(example, rng, self.input_config, self.data_config))
-            faults.append(fault)
+            told: list[str] = []
+            index = int(indices[i])
+            example = self._read(index, rng, self._stand_ins(index, canvas), told)
+            examples.append(train_transform(example, rng, canvas, self.input_config, self.data_config.augment, self._another(told)))
+            faults.append("; ".join(told))
         return self._batch(examples, canvas, positions, faults)
 
     def void(self, step: int, fault: str) -> Batch:
@@ -70,7 +78,7 @@ class BatchOfStep:
             masks = np.zeros((0, height, width), np.uint8)
             image = np.zeros((height, width, self.input_config.channels), self.input_config.dtype)
             black = Example(image, -1, masks, NO_BOXES, NO_LABELS, NO_LABELS.astype(np.bool_))
-            examples.append(train_transform(black, np.random.default_rng(0), self.input_config, self.data_config))
+            examples.append(train_transform(black, np.random.default_rng(0), canvas, self.input_config, NONE, self._another([])))
         batch = self._batch(examples, canvas, positions, [""] * len(examples))
         return batch._replace(faults=np.array([fault] * len(examples)), void=np.ones(len(examples), np.bool_))
 
@@ -81,17 +89,34 @@ class BatchOfStep:
         config = self.data_config
         return make_batch(examples, canvas, max_objects=config.max_objects, mask_crop=config.mask_crop, positions=positions, faults=faults)
 
-    def _read_or_stand_in(self, index: int, canvas: Size) -> tuple[Example, str]:
-        """Example `index`, or, where it cannot be used, the next one of the plan that can, and the fault."""
+    def _stand_ins(self, index: int, canvas: Size) -> Iterator[int]:
+        yield from self.plan.stand_ins(index, canvas, _STAND_INS)  # found when the first is asked for
+
+    def _another(self, told: list[str]) -> Another:
+        """Draws another image; one that cannot be used is `told`, where others may stand in for it, and another one drawn."""
+
+        def another(rng: np.random.Generator) -> Example:
+            return self._read(self.plan.draw(rng), rng, (self.plan.draw(rng) for _ in range(_STAND_INS)), told)
+
+        return another
+
+    def _read(self, index: int, rng: np.random.Generator, stand_ins: Iterator[int], told: list[str]) -> Example:
+        """Example `index`, or, where it cannot be used, the first of `stand_ins` that can, and the fault in `told`."""
         try:
-            return read_example(self.source, index, self.input_config), ""
+            return self._augmented(index, rng)
         except DataError as error:
             if not self.data_config.max_unreadable:
                 raise
-            for other in self.plan.stand_ins(index, canvas, _STAND_INS):
+            for other in stand_ins:
                 with contextlib.suppress(DataError):
-                    return read_example(self.source, other, self.input_config), str(error)
+                    example = self._augmented(other, rng)
+                    told.append(str(error))
+                    return example
             raise
+
+    def _augmented(self, index: int, rng: np.random.Generator) -> Example:
+        example = read_example(self.source, index, self.input_config)
+        return example if self.augment is None else apply(self.augment, example, rng, len(self.source.categories), self.input_config)
 
 
 @dataclass(frozen=True)
@@ -120,23 +145,25 @@ def batches(
     stop_step: int,
     seed: int,
     positions: Sequence[int] | None = None,
+    augment: Augmentation | None = None,
     voids: bool = False,
 ) -> Generator[Batch, None, None]:
     """Batches of steps `start_step` ... `stop_step - 1` in order.
 
     The batch is a pure function of the step: the same for any number of workers, and resuming is starting at another step.
-    For validation losses pass a `data_config` with `flip=0` and `train_min_sides=()`.
+    For validation losses pass a `data_config` with `augment=AugmentConfig(flip=0)`.
 
     Args:
       data_config: with `workers` above 0 so many processes make whole batches, and a script needs the usual
         `if __name__ == "__main__"` guard; with 0, threads of this process do.
       positions: of the global batch, what this process makes; None: all.
+      augment: what is done to every image before all that `data_config` asks for; with workers it must pickle.
       voids: gives a void batch, with the fault, for a step that cannot be made, and goes on: other processes may wait for it.
 
     Raises:
       DataError: from the iterator, at the step whose image cannot be used, unless `voids`, or when a worker process dies.
     """
-    make = BatchOfStep(source, plan, input_config, data_config, seed, positions)
+    make = BatchOfStep(source, plan, input_config, data_config, seed, positions, augment)
     threads = 1 if data_config.workers else _THREADS
     buffer = 1 if data_config.workers else _AHEAD
     dataset = grain.MapDataset.range(start_step, stop_step).map(OrVoid(make) if voids else make)

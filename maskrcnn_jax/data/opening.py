@@ -1,19 +1,30 @@
 """The sources that a configuration asks for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data.channels import RGB_BYTES, is_rgb_bytes
 from maskrcnn_jax.data.coco import CocoSource
+from maskrcnn_jax.data.faults import Tell
+from maskrcnn_jax.data.mixed import MixedSource
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source
 
 _VAL_START = 10**9  # pictures from here on are for validation: no training set reaches them
 
 
-def open_source(config: DataConfig, split: Literal["train", "val"], input_config: InputConfig = RGB_BYTES) -> Source:
-    """The training or the validation source, of images as `input_config` says; files of the other are not looked at.
+def open_source(
+    config: DataConfig, split: Literal["train", "val"], input_config: InputConfig = RGB_BYTES, *, tell: Tell | None = None
+) -> Source:
+    """The training source, several mixed where `config` names more, or the validation source; files of the other are not looked at.
+
+    Args:
+      config: the data.
+      split: which of the two.
+      input_config: what images are (`model.input` of an experiment).
+      tell: see `CocoSource`.
 
     Raises:
       DataError: a path that is empty or does not exist, naming the field of `config`; kind `own`, whose sources only the user
@@ -32,7 +43,15 @@ def open_source(config: DataConfig, split: Literal["train", "val"], input_config
                 f"{input_config.dtype}; set --model.input.channels 3 --model.input.dtype uint8, or give data of your own"
             )
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
-    return CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"), input_config=input_config)
+    first, *more = [CocoSource(*paths, input_config=input_config, tell=tell) for paths in _paths(config, split)]
+    return MixedSource([first, *more], config.train_weights or None) if more else first
+
+
+def _paths(config: DataConfig, split: Literal["train", "val"]) -> Iterator[tuple[str, str]]:
+    """Annotations and images of each dataset of a split."""
+    yield _path(config, f"{split}_annotations"), _path(config, f"{split}_images")
+    if split == "train":
+        yield from zip(config.more_train_annotations, config.more_train_images, strict=True)
 
 
 def _path(config: DataConfig, name: str) -> str:

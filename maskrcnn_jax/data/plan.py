@@ -1,20 +1,25 @@
 """Which images make up the batch of a step: the only place that orders data."""
 
 import itertools
+import math
 from collections import defaultdict
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float64, Int
 
 from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data.canvas import Size, canvas_for, resized_size
 from maskrcnn_jax.data.source import DataError, image_name
 
+_GOLDEN = 0.6180339887498949
+_ROUNDING = 1e-6  # of sums of rates, which may be whole numbers
+
 
 class Plan:
     """Step -> canvas and indices, a pure function of the step.
 
-    An epoch reads every usable image at least once. Canvas `fixed`: images are grouped by the canvas that holds them at the
+    An epoch reads every usable image at least once, or as often as its rate says: of the rate 1.3 once or twice, of 0.1 in about every
+    tenth epoch, and as many images in each. Canvas `fixed`: images are grouped by the canvas that holds them at the
     largest short side of training (so they fit at the smaller ones too), each group is permuted and cut into full batches, the
     last one filled up by wrapping round to the group's first images, and the epoch's batches are permuted. Canvas `multiple`:
     one group, the canvas of a batch is made for its largest sides; one short side only, since others would change the canvas.
@@ -33,6 +38,7 @@ class Plan:
         indices: Int[np.ndarray, "u"] | None = None,
         shuffle: bool = True,
         image_ids: Int[np.ndarray, "n"] | None = None,
+        rates: Float64[np.ndarray, "n"] | None = None,
     ) -> None:
         """Decide the canvas of every image.
 
@@ -43,6 +49,7 @@ class Plan:
           indices: the usable images; None: all.
           shuffle: False keeps the order of `indices` within each canvas, and canvases one after the other.
           image_ids: what errors call the images; None: their index in the source.
+          rates: times an epoch reads each image of the source on average; None: once each, beside those that fill up batches.
 
         Raises:
           DataError: no usable image, an image that fits no canvas, or canvas `multiple` with several short sides.
@@ -55,20 +62,23 @@ class Plan:
             )
         if input_config.canvas == "multiple" and len(set(min_sides)) > 1:
             raise DataError(
-                f"canvas `multiple` takes one short side in training, data.train_min_sides is {min_sides}; "
+                f"canvas `multiple` takes one short side in training, data.augment.min_sides is {min_sides}; "
                 "give one side, or set model.input.canvas to `fixed`"
             )
         self._input, self._batch_size, self._seed, self._shuffle, self._ids = input_config, batch_size, seed, shuffle, image_ids
         self._sizes = np.array(
             [resized_size((int(h), int(w)), max(min_sides), input_config.max_side, input_config.resize) for h, w in sizes]
         )
+        self._rates = np.ones(len(sizes)) if rates is None else rates
         self._groups = self._group_by_canvas()
+        self._reads = [math.ceil(self._rates[group].sum() - _ROUNDING) for group in self._groups]
+        self._drawn = np.cumsum(self._rates[self._indices])
         self._epoch: tuple[int, list[Int[np.ndarray, "b"]]] = (-1, [])
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches an epoch, the same in every epoch."""
-        return sum(-(-len(group) // self._batch_size) for group in self._groups)
+        return sum(-(-reads // self._batch_size) for reads in self._reads)
 
     def __call__(self, step: int) -> tuple[Size, Int[np.ndarray, "b"]]:
         """Canvas (height, width) and indices into the source of step `step` >= 0."""
@@ -88,6 +98,11 @@ class Plan:
         fitting = (int(i) for i in np.roll(group, -place)[1:] if (self._sizes[i] <= canvas).all())
         return list(itertools.islice(fitting, count))
 
+    def draw(self, rng: np.random.Generator) -> int:
+        """A usable image, of all canvases, as likely as its rate is high: what mosaics and copy-paste add."""
+        place = np.searchsorted(self._drawn[:-1], rng.random() * self._drawn[-1], side="right")
+        return int(self._indices[place])
+
     def _group_by_canvas(self) -> list[Int[np.ndarray, "u"]]:
         if self._input.canvas == "multiple":
             return [self._indices]
@@ -103,13 +118,27 @@ class Plan:
     def _batches_of(self, epoch: int) -> list[Int[np.ndarray, "b"]]:
         rng = np.random.default_rng((self._seed, epoch))
         batches: list[Int[np.ndarray, "b"]] = []
-        for group in self._groups:
-            order = rng.permutation(group) if self._shuffle else group
+        for group, reads in zip(self._groups, self._reads, strict=True):
+            read = np.repeat(group, _times(self._rates[group], reads, epoch))
+            order = rng.permutation(read) if self._shuffle else read
             count = -(-len(order) // self._batch_size)
             batches.extend(np.resize(order, (count, self._batch_size)))
         return [batches[i] for i in rng.permutation(len(batches))] if self._shuffle else batches
 
 
+def _times(rates: Float64[np.ndarray, "u"], reads: int, epoch: int) -> Int[np.ndarray, "u"]:
+    """How often an epoch reads each image, `reads` times all together.
+
+    Whole numbers are taken where the rates, laid end to end, cross them: a rate of 1.3 crosses one or two. They are moved by the golden
+    ratio from epoch to epoch, which comes near every place soonest, so that every image has its turn.
+    """
+    ends = np.cumsum(rates)
+    ends *= reads / ends[-1]
+    ends[-1] = reads
+    shift = epoch * _GOLDEN % 1
+    return np.diff(np.floor(ends + shift).astype(np.int64), prepend=0)
+
+
 def train_min_sides(data_config: DataConfig, input_config: InputConfig) -> tuple[int, ...]:
-    """Short sides that training draws from: `data_config.train_min_sides`, or the one of inference where it is empty."""
-    return data_config.train_min_sides or (input_config.min_side,)
+    """Short sides that training draws from: `data_config.augment.min_sides`, or the one of inference where it is empty."""
+    return data_config.augment.min_sides or (input_config.min_side,)

@@ -19,7 +19,9 @@ class DataError(UserError, ValueError):
 class Source(Protocol):
     """A dataset: any class with these four members is one.
 
-    A source may also have `object_counts`, int[n]: objects an image that are not crowds. `nonempty_indices` reads it.
+    A source may also have `object_counts`, int[n]: objects an image that are not crowds, which `nonempty_indices` reads;
+    `labels_present`, int[m, 2]: an image's index and the label of a class that it has such an object of, each pair once, which
+    repeat-factor sampling reads; and `augment`, see `Augmented`.
 
     Sources are read by several threads or processes at once: `__getitem__` must be a pure function of `i`, and the source
     must pickle where `DataConfig.workers` is above 0.
@@ -78,8 +80,8 @@ def nonempty_indices(source: Source) -> Int[np.ndarray, "u"]:
 def fingerprint(source: Source) -> str:
     """What a manifest records of a dataset: 64 hex digits that change when the data does.
 
-    SHA-256 over length, categories and sizes, and over the bytes of `source.annotation_file` where the source has one, of the
-    first example otherwise. Image files are not read.
+    SHA-256 over length, categories and sizes, and over the bytes of `source.annotation_file` where the source has one, the
+    fingerprints of `source.sources` where it is mixed of them, and the first example otherwise. Image files are not read.
 
     Raises:
       DataError: a source without annotation file cannot read its first example.
@@ -90,6 +92,8 @@ def fingerprint(source: Source) -> str:
     if path is not None:
         with open(path, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
+    elif hasattr(source, "sources"):
+        digest.update(f"{getattr(source, 'weights', None)} {[fingerprint(part) for part in source.sources]}".encode())
     elif len(source):
         for field in source[0]:
             digest.update(np.ascontiguousarray(field).tobytes())

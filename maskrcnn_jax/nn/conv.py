@@ -20,8 +20,8 @@ Layer = Callable[[Input], Output]
 
 # Channels, in and out, from which a form is taken on CPUs, and cells from which tiles are; with fewer the gain is small, or none, and
 # compiling takes longer. Of kernels wider than 3 products give the gradient whatever their channels.
-TILES_FROM, GRADIENT_TILES_FROM, PRODUCTS_FROM = 128, 32, 128
-TILED_CELLS = 8192
+TILES_FROM, GRADIENT_TILES_FROM, PRODUCTS_FROM = 48, 32, 128
+TILED_CELLS = 1024
 
 
 def conv(

@@ -1,7 +1,20 @@
-"""Tables that need several rooms."""
+"""Pages, tables and pictures that need several rooms."""
 
+from maskrcnn_jax.reports import check_data
 from maskrcnn_jax.reports.against_golden import compare_golden
 from maskrcnn_jax.reports.compare import Difference, compare_checkpoints, config_differences, difference_table
 from maskrcnn_jax.reports.golden import Golden, GoldenError
+from maskrcnn_jax.reports.training_images import TrainingImage, training_images
 
-__all__ = ["Difference", "Golden", "GoldenError", "compare_checkpoints", "compare_golden", "config_differences", "difference_table"]
+__all__ = [
+    "Difference",
+    "Golden",
+    "GoldenError",
+    "TrainingImage",
+    "check_data",
+    "compare_checkpoints",
+    "compare_golden",
+    "config_differences",
+    "difference_table",
+    "training_images",
+]

@@ -1,7 +1,7 @@
 """Optimizer, step, metrics, loop."""
 
 from maskrcnn_jax.training.dry_run import dry_run
-from maskrcnn_jax.training.inputs import check_classes
+from maskrcnn_jax.training.inputs import check_classes, train_batches
 from maskrcnn_jax.training.interruption import EXIT_STATUS, Interrupted
 from maskrcnn_jax.training.loop import train
 from maskrcnn_jax.training.nonfinite import Dump, NonFiniteError, Replay, first_bad_array, read_dump, replay
@@ -28,5 +28,6 @@ __all__ = [
     "read_dump",
     "replay",
     "train",
+    "train_batches",
     "validate",
 ]

@@ -14,6 +14,7 @@ from maskrcnn_jax.data import (
     nonempty_indices,
     open_source,
     resized_size,
+    sampling_rates,
     source_name,
 )
 from maskrcnn_jax.errors import first_few
@@ -65,6 +66,11 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Exp
     for i, (height, width) in enumerate(source.sizes):
         size = resized_size((int(height), int(width)), canvases.min_side, canvases.max_side, canvases.resize)
         canvas_for(size, canvases, f"{source_name(source)}: {image_name(i, getattr(source, 'image_ids', None))}")
+    check_categories(categories, source, config)
+
+
+def check_categories(categories: Sequence[Category], source: Source, config: ExperimentConfig) -> None:
+    """Raise DataError unless the categories of `source` are among the model's `categories`, and where losses are measured the same."""
     names, others = ([category.name for category in table] for table in (categories, source.categories))
     unknown = [name for name in others if name not in names]
     if unknown:
@@ -95,14 +101,16 @@ def categories_in(source: Source, categories: Sequence[Category]) -> list[Catego
 
 def make_plan(config: ExperimentConfig, source: Source) -> Plan:
     """Order and canvases of the training batches."""
+    indices = nonempty_indices(source) if config.data.drop_empty else None
     return Plan(
         source.sizes,
         config.model.input,
         config.data,
         batch_size=config.train.batch_size,
         seed=config.train.seed,
-        indices=nonempty_indices(source) if config.data.drop_empty else None,
+        indices=indices,
         image_ids=getattr(source, "image_ids", None),
+        rates=sampling_rates(source, indices, config.data.repeat_threshold),
     )
 
 
@@ -119,5 +127,6 @@ def train_batches(
         stop_step=stop_step,
         seed=config.train.seed,
         positions=positions,
+        augment=getattr(source, "augment", None),
         voids=True,
     )

@@ -29,6 +29,7 @@ FREE = (
     *("train.devices", "train.sharding", "train.accumulate", "train.patience", "train.deterministic"),
     *("train.stall_seconds", "data.max_unreadable"),
     *("data.workers", "data.train_annotations", "data.train_images", "data.val_annotations", "data.val_images"),
+    *("data.more_train_annotations", "data.more_train_images"),
 )
 FREE_UNDER_MULTI_STEP = ("train.steps",)  # a cosine ends at the last step: with another one all its rates were others
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from maskrcnn_jax import evaluation
-from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.config import AugmentConfig, ExperimentConfig
 from maskrcnn_jax.data import DataError, Plan, Source, batches, check_source, read_example, source_name
 from maskrcnn_jax.evaluation import Metrics
 from maskrcnn_jax.inference import CALLS_AT_ONCE, Predictor
@@ -109,7 +109,7 @@ def validation_losses(predictor: Predictor, source: Source, config: ExperimentCo
     size of the batches and the number of devices matter to the order of sums alone; but batch norms that are trained see the batch.
     """
     model = predictor.model
-    data = replace(config.data, flip=0.0, train_min_sides=())
+    data = replace(config.data, augment=AugmentConfig(flip=0.0))
     size = predictor.batch_size
     image_ids = getattr(source, "image_ids", None)
     plan = Plan(

@@ -15,6 +15,7 @@ from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.data.shapes import CATEGORIES
 from maskrcnn_jax.inference import Predictor
 from tests import tiny
+from tests.training.spectra import Spectra
 
 
 def test_train_writes_a_run_folder_with_the_changed_fields(trained):
@@ -336,3 +337,49 @@ def test_out_must_be_a_folder(images, capsys):
 def test_a_score_threshold_is_a_probability(threshold, images, tmp_path, capsys):
     err = refused(["no run", images[0], "--out", tmp_path / "found", "--score-threshold", threshold], capsys)
     assert "--score-threshold must lie between 0 and 1" in err
+
+
+def test_show_data_draws_training_images_with_the_changed_fields(tiny_config, tmp_path, capsys):
+    out = tmp_path / "pictures"
+    main(
+        ["show-data", str(tiny_config), "--out", str(out), "--count", "3", "--data.augment.flip", "1", "--data.augment.scale", "0.5", "0.5"]
+    )
+    names = sorted(path.name for path in out.iterdir())
+    assert [name.split("_image")[0] for name in names] == ["step000001_00", "step000001_01", "step000002_00"]
+    picture = cv2.imread(str(out / names[0]))
+    assert picture.shape == (512, 512, 3)  # a canvas of 64 x 64, eight times as large
+    assert len(np.unique(picture[300:].reshape(-1, 3), axis=0)) == 1  # the image is half as large, the rest the mean colour
+    assert re.search(rf"3 pictures, \d+ objects, 0 cut by data.max_objects 8: {re.escape(str(out))}", capsys.readouterr().out)
+
+
+def test_show_data_draws_files_of_five_channels_and_16_bits(tmp_path):
+    row = {
+        "id": 7,
+        "image_id": 100,
+        "category_id": 30,
+        "iscrowd": 0,
+        "bbox": [8, 4, 16, 16],
+        "segmentation": [[8, 4, 24, 4, 24, 20, 8, 20]],
+    }
+    categories = [{"id": category.id, "name": category.name} for category in Spectra.categories]
+    images = [{"id": 100, "file_name": "0.npy", "height": 48, "width": 60}]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": [row], "categories": categories}))
+    np.save(tmp_path / "0.npy", Spectra(1)[0].image)
+    (tmp_path / "spectra.py").write_text("from tests.training.spectra import experiment as get_config\n")
+    files = ["--data.kind", "coco", "--data.train-annotations", str(tmp_path / "a.json"), "--data.train-images", str(tmp_path)]
+    main(["show-data", str(tmp_path / "spectra.py"), "--out", str(tmp_path / "shown"), "--count", "1", *files])
+    (path,) = (tmp_path / "shown").iterdir()
+    assert path.name == "step000001_00_image100.png"
+    assert cv2.imread(str(path)).std() > 10
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [(("--count", "0"), "--count must be at least 1; got 0"), ((), "give an empty or a new folder by --out")]
+)
+def test_show_data_overwrites_nothing_and_says_so(tiny_config, tmp_path, capsys, flags, said):
+    (tmp_path / "kept.png").write_bytes(b"mine")
+    with pytest.raises(SystemExit) as end:
+        main(["show-data", str(tiny_config), "--out", str(tmp_path), *flags])
+    assert end.value.code == 1
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.png"]

@@ -49,7 +49,7 @@ def test_an_interruption_is_no_traceback(capsys, monkeypatch):
 def test_help_names_the_commands(flag, capsys):
     main([flag])
     out = capsys.readouterr().out
-    assert all(command in out for command in ("train", "eval", "predict", "--version"))
+    assert all(command in out for command in ("train", "eval", "predict", "check-data", "--version"))
 
 
 @pytest.mark.parametrize("arguments", [[], ["paint"], ["--flag"]])
@@ -61,14 +61,14 @@ def test_an_unknown_command_is_a_usage_error(arguments, capsys):
     assert ([f"maskrcnn: no command {word!r}" for word in arguments] or ["usage: maskrcnn COMMAND ..."]) == err.splitlines()[:1]
 
 
-@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize("command", ["train", "eval", "check-data"])
 def test_a_command_without_its_argument_is_a_usage_error(command, capsys):
     code, _, err = ends([command], capsys)
     assert code == 2
     assert f"usage: maskrcnn {command}" in err
 
 
-@pytest.mark.parametrize("command", ["train", "eval", "predict"])
+@pytest.mark.parametrize("command", ["train", "eval", "predict", "show-data"])
 def test_a_command_s_help_is_no_error(command, capsys):
     code, out, _ = ends([command, "--help"], capsys)
     assert code == 0
@@ -91,13 +91,13 @@ def test_the_help_of_a_config_says_what_data_it_needs(command, capsys):
     assert "instances_train.json" in out
 
 
-@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize("command", ["train", "eval", "check-data", "show-data"])
 def test_usage_shows_the_flags_that_are_used_most(command, capsys):
     code, out, _ = ends([command, "--help"], capsys)
     assert code == 0
     assert f"`maskrcnn {command} CONFIG --help`" in out
     shown = set(re.findall(r"--[a-z.-]+", out)) - {"--help"}
-    assert {"--data.val-annotations", "--data.val-images"} < shown
+    assert command == "show-data" or {"--data.val-annotations", "--data.val-images"} < shown
     _, every, _ = ends([command, "shapes", "--help"], capsys)
     assert shown <= set(re.findall(r"--[a-z.-]+", every))
 
@@ -108,7 +108,7 @@ def test_usage_shows_the_flags_that_are_used_most(command, capsys):
         (("--optimizer.learning-rat", "0.1"), "--optimizer.learning-rat"),
         (("--train.steps", "many"), "--train.steps"),
         (("--model.backbone.depth", "19"), "--model.backbone.depth"),
-        (("--data.flip", "no"), "--data.flip"),
+        (("--data.augment.flip", "no"), "--data.augment.flip"),
     ],
 )
 def test_an_unknown_field_or_an_ill_typed_value_is_named(arguments, name, capsys):
@@ -124,7 +124,7 @@ def test_a_value_that_cannot_be_used_is_named(capsys):
     assert "must be at least 1" in err
 
 
-@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize("command", ["train", "eval", "check-data"])
 def test_a_missing_config_is_an_error_that_lists_the_packed_ones(command, capsys):
     code, _, err = ends([command, "shape"], capsys)
     assert code == 1

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from maskrcnn_jax.config import (
+    AugmentConfig,
     BackboneConfig,
     ConfigError,
     DataConfig,
@@ -22,7 +23,7 @@ UNUSUAL = ExperimentConfig(
         input=InputConfig(canvases=((64, 96), (96, 64), (96, 96)), min_side=64, max_side=96),
         backbone=BackboneConfig(depth=18, norm="group_norm"),
     ),
-    data=DataConfig(kind="shapes", train_min_sides=(48, 64), mask_crop=None),
+    data=DataConfig(kind="shapes", augment=AugmentConfig(min_sides=(48, 64)), mask_crop=None),
     optimizer=OptimizerConfig(clip_norm=10.0, milestones=(10, 20)),
 )
 
@@ -60,7 +61,7 @@ def test_tuples_come_back_as_tuples_of_their_types():
 
 
 def test_dataclasses_may_stand_for_themselves():
-    assert from_dict(ExperimentConfig, {"data": to_dict(DataConfig(flip=0.25))}).data.flip == 0.25
+    assert from_dict(ExperimentConfig, {"data": to_dict(DataConfig(max_objects=25))}).data.max_objects == 25
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data import DataError, Plan, ShapesSource, batches, check_example, check_source, check_sources
+from maskrcnn_jax.data import DataError, Plan, ShapesSource, batches, check_example, check_source, check_sources, read_example
 from maskrcnn_jax.structs import Example
 from tests import tiny
 
@@ -94,6 +94,21 @@ def test_training_batches_are_made_of_checked_examples():
     plan = Plan(source.sizes, inputs, data, batch_size=1, seed=0)
     with pytest.raises(DataError, match=r"image id 10[01]: masks hold 255"):
         next(batches(source, plan, inputs, data, start_step=0, stop_step=1, seed=0))
+
+
+def test_an_image_of_another_size_than_the_source_says_is_told():
+    """The plan has a canvas for the size that is said."""
+
+    class Larger(tiny.Squares):
+        def __getitem__(self, i):
+            return tiny.Squares(2, (64, 80))[i]
+
+    with pytest.raises(DataError) as error:
+        read_example(Larger(2), 1)
+    assert (
+        str(error.value)
+        == "Larger: image id 101 is 64 x 80 (height x width), the source's `sizes` say 64 x 64; let `sizes` say what `__getitem__` returns"
+    )
 
 
 def test_what_is_no_example_is_told():

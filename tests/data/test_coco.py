@@ -1,3 +1,4 @@
+import json
 import logging
 import pickle
 from pathlib import Path
@@ -161,6 +162,7 @@ BAD = {
     "odd coordinates": (segmentation([[1, 1, 5, 1, 5, 5, 1]]), (*AT_ANNOTATION, "at least 3 points", "correct or remove")),
     "NaN": (segmentation([[1, 1, 5, 1, 5, float("nan")]]), (*AT_ANNOTATION, "no finite number", "correct it")),
     "infinite": (segmentation([[1, 1, 5, 1, 5, float("inf")]]), (*AT_ANNOTATION, "no finite number", "correct it")),
+    "huge": (segmentation([[1, 1, 5, 1, 10**400, -(10**400)]]), (*AT_ANNOTATION, "no finite number", "correct it")),
     "text": (segmentation([[1, 1, 5, 1, 5, "5"]]), (*AT_ANNOTATION, "no finite number", "correct it")),
     "outside": (segmentation([[31, 1, 35, 1, 35, 5]]), (*AT_ANNOTATION, "outside the image of 20 x 30", "pixels of this image")),
     "far outside": (segmentation([[1, 1, 1e9, 1, 5, 5]]), (*AT_ANNOTATION, "far outside the image of 20 x 30", "pixels of this image")),
@@ -188,6 +190,7 @@ BAD = {
     "row no object": (lambda d: d["images"].append(3), ("] has no integer `id`: 3", "number the rows of `images`")),
     "no size": (lambda d: d["images"][0].pop("height"), ("image id 11", "height None", "write the image's size")),
     "size 0": (spoil_image(width=0), ("image id 11", "width 0", "positive integers", "write the image's size")),
+    "size beyond masks": (spoil_image(height=10**30), ("image id 11", "more than a mask can have", "write the image's size")),
     "no file name": (lambda d: d["images"][0].pop("file_name"), ("image id 11", "no `file_name`", "add it")),
     "escape": (spoil_image(file_name="a/../../secret.png"), ("image id 11", "leaves the image folder", "relative to that folder")),
     "absolute": (spoil_image(file_name="/etc/passwd"), ("image id 11", "leaves the image folder", "relative to that folder")),
@@ -277,7 +280,7 @@ def test_image_files_of_a_folder_that_cannot_be_listed_are_asked_for_one_by_one(
 
 def test_a_file_is_asked_for_only_where_its_folder_does_not_list_it(open_coco, document, folder, monkeypatch):
     document["images"][1]["file_name"] = "SECOND.png"  # which some file systems take for second.png
-    monkeypatch.setattr(Path, "exists", lambda path: path.name == "SECOND.png")
+    monkeypatch.setattr("os.path.exists", lambda path: Path(path).name == "SECOND.png")
     assert len(open_coco(document)) == 2
 
 
@@ -315,3 +318,56 @@ def test_an_index_outside_is_an_index_error(open_coco, document, index):
     with pytest.raises(IndexError) as error:
         open_coco(document)[index]
     assert f"index {index} of 2" in str(error.value)
+
+
+SHORT = {
+    "unknown category": "unknown-category",
+    "unknown image": "unknown-image",
+    "iscrowd": "iscrowd",
+    "bbox NaN": "bbox",
+    "NaN": "segmentation",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in BAD if name not in ("missing key", "empty dataset", "no categories")])
+def test_a_listener_hears_of_the_fault_that_would_be_raised_and_the_rest_is_read(open_coco, document, folder, name):
+    spoil, _ = BAD[name]
+    spoil(document)
+    with pytest.raises(DataError) as error:
+        open_coco(document)
+    heard = []
+    source = CocoSource(folder / "instances.json", folder, tell=heard.append)
+    assert heard[0].message == str(error.value)
+    orphaned = name in ("duplicate image", "duplicate category", "id text")  # whose annotation then refers to nothing
+    assert len(heard) == 1 + orphaned
+    assert not heard[0].left_out
+    assert heard[0].kind == SHORT.get(name, heard[0].kind)
+    assert len(source) >= 1
+    assert all(len(source[i].labels) == len(source.objects(i)) for i in range(len(source)))
+
+
+def test_all_faults_of_a_file_and_of_an_annotation_are_told(document, folder, open_coco):
+    document["annotations"][0] |= {"category_id": 4, "bbox": [1], "segmentation": []}
+    document["annotations"].append({"id": 5, "image_id": 5, "category_id": 3, "segmentation": [[1, 1, 9, 1, 9, 1]]})
+    document["annotations"].append({"id": 6, "image_id": 6, "category_id": 3, "segmentation": [[1, 1, 9, 1, 9, 1]]})
+    document["images"][1]["file_name"] = "gone.png"
+    (folder / "instances.json").write_text(json.dumps(document))
+    heard = []
+    CocoSource(folder / "instances.json", folder, tell=heard.append)
+    assert [(fault.kind, fault.image_id, fault.annotation_id, fault.left_out) for fault in heard] == [
+        ("unknown-category", 11, 0, False),
+        ("bbox", 11, 0, False),
+        ("segmentation", 11, 0, False),
+        ("no-area", 5, 5, True),
+        ("unknown-image", 6, 6, False),
+        ("missing-file", 5, None, False),
+    ]
+
+
+def test_annotations_of_an_image_at_fault_are_not_called_orphans(document, folder):
+    del document["images"][0]["height"]
+    (folder / "instances.json").write_text(json.dumps(document))
+    heard = []
+    source = CocoSource(folder / "instances.json", folder, tell=heard.append)
+    assert [(fault.kind, fault.image_id) for fault in heard] == [("image-row", 11)]
+    assert source.image_ids.tolist() == [5]

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_jax.data import DataError, image_files, read_image
+from maskrcnn_jax.data import DataError, image_files, read_header, read_image
+from maskrcnn_jax.data.decode import read_labels, read_size
 
 ORIENTATION = 0x0112
 
@@ -180,3 +181,127 @@ def test_image_files_of_a_folder_are_those_that_pillow_reads_by_name(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "folder.png" / "g.png").touch()
     assert image_files(tmp_path) == [tmp_path / name for name in ("a.JPG", "b.png", "c.webp")]
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"), [("RGB", "a.png"), ("L", "a.jpg"), ("P", "a.png"), ("RGBA", "a.png"), ("I;16", "a.png"), ("CMYK", "a.jpg")]
+)
+def test_a_header_says_mode_and_orientation(tmp_path, mode, name):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    picture = Image.new(mode, (6, 4))
+    picture.save(tmp_path / name)
+    assert read_header(tmp_path / name) == (mode, 1)
+    picture.save(tmp_path / name, exif=exif)
+    assert read_header(tmp_path / name) == (mode, 6)
+
+
+def test_a_header_needs_a_file_that_is_an_image(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError) as error:
+        read_header(tmp_path / "a.png")
+    assert "a.png: corrupt, truncated or not an image" in str(error.value)
+
+
+def test_an_orientation_that_exif_does_not_know_is_upright(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 77
+    Image.new("L", (6, 4)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_header(tmp_path / "a.jpg").orientation == 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_size_is_that_of_the_decoded_image(tmp_path, rgb, suffix, orientation):
+    path = with_orientation(tmp_path / f"a.{suffix}", rgb, orientation)
+    turned = (10, 6) if orientation > 4 else (6, 10)
+    for size in {None, turned, turned if suffix == "tiff" else (6, 10)}:  # of a TIFF Pillow tells nothing but the image as turned
+        assert read_size(path, size) == read_image(path, size).shape[:2]
+    with pytest.raises(DataError) as error:
+        read_size(path, (6, 6))
+    assert "a." in str(error.value)
+    assert "the annotations say 6 x 6" in str(error.value)
+
+
+def test_a_size_needs_a_file_that_is_an_image(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    for name, words in (("a.png", "corrupt, truncated or not an image"), ("b.png", "no such image file")):
+        with pytest.raises(DataError) as error:
+            read_size(tmp_path / name)
+        assert f"{name}: {words}" in str(error.value)
+
+
+@pytest.mark.parametrize("read", [read_size, read_labels])
+def test_sizes_and_labels_of_too_many_pixels_are_not_read(tmp_path, rgb, monkeypatch, read):
+    path = save(tmp_path / "a.png", rgb[..., 0])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 29)
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert "a.png: too large for Pillow" in str(error.value)
+    assert "cut the image into tiles" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "mode"),
+    [
+        ([[0, 1, 255]], np.uint8),
+        ([[0, 256, 65535]], np.uint16),
+        ([[False, True, True]], bool),
+        ([[0, 70000, 2**31 - 1]], np.int32),
+    ],
+)
+def test_labels_are_the_values_as_stored(tmp_path, array, mode):
+    path = tmp_path / ("a.tiff" if mode is np.int32 else "a.png")
+    assert read_labels(save(path, np.array(array, mode))).tolist() == array
+
+
+def test_labels_of_a_palette_are_its_indices(tmp_path):
+    image = Image.fromarray(np.array([[0, 1, 2]], np.uint8))
+    image.putpalette([0, 0, 0, 9, 9, 9, 9, 9, 9])
+    image.save(tmp_path / "a.png")
+    assert read_labels(tmp_path / "a.png").tolist() == [[0, 1, 2]]
+    image.putpalette([1, 0, 0])
+    image.save(tmp_path / "a.png")
+    with pytest.raises(DataError) as error:
+        read_labels(tmp_path / "a.png")
+    assert "a.png: colour 0 of the palette is not black" in str(error.value)
+    assert "save it as RGB" in str(error.value)
+
+
+@pytest.mark.parametrize("alpha", [[], [7]])
+def test_colours_are_labels_where_they_may_be(tmp_path, alpha):
+    path = save(tmp_path / "a.png", np.array([[[0, 0, 0, *alpha], [1, 2, 3, *alpha]]], np.uint8))
+    assert read_labels(path, colours=True).tolist() == [[0, 0x010203]]
+    with pytest.raises(DataError) as error:
+        read_labels(path)
+    assert "a.png: pixels of Pillow mode RGB" in str(error.value)
+    assert "grey values or with a palette" in str(error.value)
+
+
+@pytest.mark.parametrize("array", [[[0, -1]], [[0.0, 1.0]]])
+def test_negative_numbers_and_fractions_are_no_labels(tmp_path, array):
+    path = save(tmp_path / "a.tiff", np.array(array, np.int32 if array[0][1] < 0 else np.float32))
+    with pytest.raises(DataError) as error:
+        read_labels(path)
+    assert "a.tiff: pixels of Pillow mode" in str(error.value)
+    assert "are no labels, 0 and above; save it as PNG" in str(error.value)
+
+
+def test_labels_with_alpha_are_the_grey(tmp_path):
+    assert read_labels(save(tmp_path / "a.png", np.array([[[5, 0], [0, 9]]], np.uint8))).tolist() == [[5, 0]]
+
+
+def test_labels_are_not_turned_and_have_the_size_that_is_wanted(tmp_path, rgb):
+    path = with_orientation(tmp_path / "a.png", rgb[..., 0], 6)
+    assert np.array_equal(read_labels(path, (6, 10)), rgb[..., 0])
+    with pytest.raises(DataError) as error:
+        read_labels(path, (10, 6))
+    assert "a.png: the file is 6 x 10 (height x width), the annotations say 10 x 6" in str(error.value)
+
+
+def test_labels_within_another_file(tmp_path, rgb):
+    content = save(tmp_path / "a.png", rgb[..., 0]).read_bytes()
+    assert np.array_equal(read_labels(tmp_path / "b.json", content=content), rgb[..., 0])
+    with pytest.raises(DataError) as error:
+        read_labels(tmp_path / "b.json", content=content[:60])
+    assert "b.json: corrupt, truncated or not an image" in str(error.value)

@@ -1,12 +1,14 @@
 import dataclasses
+import hashlib
 import re
 
 import jax
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data import CocoSource, DataError, Plan, ShapesSource, batches
+from maskrcnn_jax.config import AugmentConfig, DataConfig, InputConfig
+from maskrcnn_jax.data import CocoSource, DataError, MixedSource, Plan, ShapesSource, batches, sampling_rates
+from tests.data.painted import Painted
 
 INPUT = InputConfig(min_side=160, max_side=160, canvases=((160, 160),))
 DATA = DataConfig(kind="shapes", max_objects=8, mask_crop=28)
@@ -153,3 +155,116 @@ def test_a_process_makes_its_positions_of_the_global_batch():
         assert batch.positions.tolist() == [0, 1, 2]
         joined = jax.tree.map(lambda *rows: np.concatenate(rows), parts[0][step], parts[1][step])
         assert_equal(joined, batch)
+
+
+EVERYTHING = AugmentConfig(
+    flip=0.5,
+    flip_vertical=0.5,
+    min_sides=(48, 60),
+    scale=(0.3, 2.0),
+    crop=0.6,
+    rotate=30.0,
+    brightness=0.3,
+    contrast=0.3,
+    saturation=0.3,
+    hue=0.1,
+    blur=1.0,
+    copy_paste=0.5,
+    mosaic=0.5,
+)
+SMALL = InputConfig(min_side=60, max_side=80, canvases=((64, 96), (96, 64)))
+
+
+def brighten(example, rng):
+    return example._replace(image=np.maximum(example.image, np.uint8(rng.integers(100))))
+
+
+def augmented(steps, *, workers=0, augment=EVERYTHING, source=None, max_unreadable=0, **options):
+    source = source or MixedSource([Painted(7), Painted(3)], weights=(1, 2))
+    config = DataConfig(max_objects=40, mask_crop=28, augment=augment, workers=workers, max_unreadable=max_unreadable)
+    plan = Plan(source.sizes, SMALL, config, batch_size=2, seed=3, rates=sampling_rates(source, None, None))
+    found = batches(source, plan, SMALL, config, start_step=steps[0], stop_step=steps[-1] + 1, seed=5, augment=brighten, **options)
+    return list(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
+def test_workers_change_nothing_of_any_augmentation_or_rate(workers):
+    steps = range(2, 22)
+    alone, shared = augmented(steps), augmented(steps, workers=workers)
+    assert len(alone) == 20
+    for a, b in zip(alone, shared, strict=True):
+        assert_equal(a, b)
+
+
+ALONE = [field.name for field in dataclasses.fields(AugmentConfig)]
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_each_augmentation_alone_is_a_function_of_seed_step_and_position(name):
+    """In one go, from the middle on, position by position, and by another seed."""
+    one = dataclasses.replace(AugmentConfig(flip=0.0), **{name: getattr(EVERYTHING, name)})
+    whole = augmented(range(8), augment=one)
+    for a, b in zip(augmented(range(5, 8), augment=one), whole[5:], strict=True):
+        assert_equal(a, b)
+    for a, b in zip(augmented(range(3), augment=one, positions=[1]), whole, strict=False):
+        assert np.array_equal(a.image[0], b.image[1])
+        assert np.array_equal(a.instances.masks[0], b.instances.masks[1])
+    for batch in whole:
+        assert batch.instances.masks[batch.instances.valid].max(axis=(1, 2), initial=0).all()
+
+
+class TornPainted(Painted):
+    def __init__(self, count, *torn):
+        super().__init__(count)
+        self.torn = torn
+
+    def __getitem__(self, i):
+        if i in self.torn:
+            raise OSError("torn")
+        return super().__getitem__(i)
+
+
+@pytest.mark.parametrize("augment", [AugmentConfig(copy_paste=1.0), AugmentConfig(mosaic=1.0)])
+def test_another_image_is_drawn_in_place_of_one_to_be_added_that_cannot_be_read(augment):
+    found = augmented(range(12), augment=augment, source=TornPainted(6, 2), max_unreadable=9)
+    ids = np.concatenate([batch.image_ids for batch in augmented(range(12), augment=augment, source=Painted(6))])
+    faults = np.concatenate([batch.faults for batch in found])
+    added = faults[(np.concatenate([batch.image_ids for batch in found]) == ids) & (faults != "")]  # no other stood in for the image itself
+    assert len(added)
+    assert all("TornPainted: index 2 of the source cannot be read (OSError: torn)" in fault for fault in added)
+    again = augmented(range(12), augment=augment, source=TornPainted(6, 2), max_unreadable=9)
+    for a, b in zip(found, again, strict=True):
+        assert_equal(a, b)
+    with pytest.raises(DataError, match="index 2 of the source cannot be read"):
+        augmented(range(12), augment=augment, source=TornPainted(6, 2))
+
+
+def test_a_void_batch_has_the_shape_of_the_step_whatever_is_augmented():
+    whole = augmented(range(4))
+    torn = augmented(range(4), source=TornPainted(10, *range(10)), voids=True)
+    for a, b in zip(whole, torn, strict=True):
+        assert b.void.all()
+        assert [x.shape for x in a.instances] == [x.shape for x in b.instances]
+
+
+def test_the_default_s_bytes_never_change():
+    """Flips alone, of pictures that never change: a run of an earlier version goes on with the same images."""
+    digest = hashlib.sha256()
+    for batch in load(0, 8):
+        for array in (batch.image, *batch.instances):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    assert digest.hexdigest() == "651d7696720b58d25376f757a46e0c49918680b88836836248767cc7bed796ed"
+
+
+def test_canvases_made_for_each_batch_hold_what_is_augmented():
+    """Canvas `multiple`: the canvas is made for the planned sizes, and large-scale jitter fills it."""
+    inputs = InputConfig(min_side=60, max_side=80, canvas="multiple")
+    source = Painted(8)
+    for scale in ((0.5, 2.0), (1.0, 1.0)):
+        config = DataConfig(max_objects=40, mask_crop=28, augment=dataclasses.replace(EVERYTHING, min_sides=(), scale=scale))
+        plan = Plan(source.sizes, inputs, config, batch_size=2, seed=3)
+        for step, batch in enumerate(batches(source, plan, inputs, config, start_step=0, stop_step=6, seed=5)):
+            assert batch.image.shape[1:3] == plan(step)[0]
+            assert (batch.sizes <= plan(step)[0]).all()
+            assert scale == (1.0, 1.0) or (batch.sizes == plan(step)[0]).all()

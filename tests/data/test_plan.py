@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.config import AugmentConfig, DataConfig, InputConfig
 from maskrcnn_jax.data import DataError, Plan, canvas_for, resized_size, train_min_sides
 
 INPUT = InputConfig(min_side=64, max_side=128, canvases=((64, 128), (128, 64), (128, 128)))
@@ -68,7 +68,7 @@ def test_without_shuffle_the_order_is_that_of_the_indices():
 
 
 def test_the_largest_short_side_of_training_decides_the_canvas():
-    data = DataConfig(train_min_sides=(64, 96))
+    data = DataConfig(augment=AugmentConfig(min_sides=(64, 96)))
     plan = Plan(np.array([[50, 60]]), INPUT, data, batch_size=1, seed=0)
     assert train_min_sides(data, INPUT) == (64, 96)
     assert plan(0)[0] == (128, 128)
@@ -83,8 +83,8 @@ def test_multiple_makes_the_canvas_of_each_batch():
 def test_multiple_with_several_short_sides_is_an_error_with_the_remedy():
     config = InputConfig(min_side=64, max_side=128, canvas="multiple")
     with pytest.raises(DataError) as error:
-        Plan(np.array([[64, 70]]), config, DataConfig(train_min_sides=(64, 96)), batch_size=2, seed=0)
-    assert "data.train_min_sides is (64, 96)" in str(error.value)
+        Plan(np.array([[64, 70]]), config, DataConfig(augment=AugmentConfig(min_sides=(64, 96))), batch_size=2, seed=0)
+    assert "data.augment.min_sides is (64, 96)" in str(error.value)
     assert "give one side" in str(error.value)
 
 

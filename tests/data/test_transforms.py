@@ -1,10 +1,23 @@
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data import ShapesSource, drop_vanished, flip_horizontal, flip_image, resize, resize_masks, tight_box, train_transform
-
-INPUT = InputConfig(min_side=160, max_side=320, canvases=((160, 160),))
+from maskrcnn_jax.data import (
+    ShapesSource,
+    blur,
+    crop,
+    drop_vanished,
+    flip_horizontal,
+    flip_image,
+    flip_vertical,
+    mosaic,
+    pad,
+    paste,
+    resize,
+    resize_masks,
+    rotate,
+    tight_box,
+)
+from tests.data.painted import assert_masks_are_where_the_image_shows_them, assert_whole, drawn, of_masks, painted
 
 
 @pytest.fixture(scope="module")
@@ -67,30 +80,114 @@ def test_no_objects_keep_their_shapes(example):
     assert small.labels.shape == small.crowd.shape == (0,)
 
 
-def test_train_transform_flips_as_often_as_asked(example):
-    never, always = DataConfig(flip=0), DataConfig(flip=1)
-    for seed in range(5):
-        assert equal(train_transform(example, np.random.default_rng(seed), INPUT, never), example)
-        assert equal(train_transform(example, np.random.default_rng(seed), INPUT, always), flip_horizontal(example))
+@pytest.mark.parametrize("window", [(0, 0, 80, 60), (10, 5, 50, 45), (30, 20, 31, 21), (0, 30, 80, 31)])
+def test_a_crop_is_what_lies_in_the_window(window):
+    whole = painted(1)
+    x0, y0, x1, y1 = window
+    part = crop(whole, window)
+    assert np.array_equal(part.image, whole.image[y0:y1, x0:x1])
+    assert_masks_are_where_the_image_shows_them(part)
+    assert_whole(part)
 
 
-def test_train_transform_draws_from_all_short_sides(example):
-    config = DataConfig(train_min_sides=(64, 96))
-    sides = {train_transform(example, np.random.default_rng(seed), INPUT, config).image.shape[0] for seed in range(20)}
-    assert sides == {64, 96}
+def test_a_crop_by_hand():
+    masks = np.zeros((3, 4, 5), np.uint8)
+    masks[0, 0:2, 0:3] = 1  # its right lower part remains
+    masks[1, 3, 4] = 1  # outside
+    masks[2, 1:3, 2:5] = 1
+    part = crop(of_masks(masks, [1, 2, 3], crowds=True), (2, 1, 5, 3))
+    assert part.boxes.tolist() == [[0, 0, 1, 1], [0, 0, 3, 2]]
+    assert part.labels.tolist() == [1, 3]
+    assert part.crowd.tolist() == [True, False]
+    assert part.masks.tolist() == [[[1, 0, 0], [0, 0, 0]], [[1, 1, 1], [1, 1, 1]]]
 
 
-def test_objects_that_vanish_are_left_out(example):
-    dot = np.zeros_like(example.masks[:1])
-    dot[0, 80, 80] = 1
-    with_dot = example._replace(
-        masks=np.concatenate([dot, example.masks]),
-        boxes=np.concatenate([np.float32([[80, 80, 81, 81]]), example.boxes]),
-        labels=np.concatenate([np.int32([1]), example.labels]),
-        crowd=np.concatenate([[False], example.crowd]),
-    )
-    small = train_transform(with_dot, np.random.default_rng(0), INPUT, DataConfig(train_min_sides=(40,)))
-    assert small.labels.tolist() == example.labels.tolist()
+@pytest.mark.parametrize("degrees", [-170.0, -30.0, 0.5, 45.0, 90.0, 180.0])
+def test_a_rotated_mask_is_that_of_the_rotated_image(degrees):
+    for seed in range(3):
+        turned = rotate(painted(seed), degrees, (0, 0, 0))
+        assert_masks_are_where_the_image_shows_them(turned)
+        assert_whole(turned)
+
+
+def test_rotating_by_a_quarter_is_exact_and_counter_clockwise():
+    square = painted(3, (61, 61))
+    turned = rotate(square, 90.0, (0, 0, 0))
+    assert np.array_equal(turned.image, np.rot90(square.image))
+    assert np.array_equal(drawn(turned), np.rot90(drawn(square)))
+
+
+def test_rotating_by_nothing_and_by_half_a_turn_twice_are_the_identity():
+    example = painted(4)
+    assert rotate(example, 0.0, (0, 0, 0)) is example
+    assert equal(rotate(rotate(example, 180.0, (1, 2, 3)), 180.0, (1, 2, 3)), example)
+
+
+def test_corners_that_open_are_filled_and_objects_that_leave_are_left_out():
+    masks = np.zeros((2, 20, 40), np.uint8)
+    masks[0, 8:12, 18:22] = 1
+    masks[1, 2:4, 36:38] = 1  # leaves the image by a quarter turn
+    turned = rotate(of_masks(masks, [1, 2]), 90.0, (7, 8, 9))
+    assert turned.labels.tolist() == [1]
+    assert (turned.image[:, :5] == [7, 8, 9]).all()
+    assert turned.boxes.tolist() == [[18, 8, 22, 12]]
+
+
+@pytest.mark.parametrize("channels", [1, 4, 5, 9])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_images_of_any_channels_move_as_those_of_three(channels, dtype):
+    example = painted(4)
+    plane, fill = example.image[..., 0].astype(dtype), tuple(range(10, 10 + channels))
+    many = example._replace(image=np.repeat(plane[..., None], channels, axis=2))
+    moves = [
+        lambda e, fill: rotate(e, 30.0, fill),
+        lambda e, fill: pad(e, (64, 96), fill),
+        lambda e, fill: flip_vertical(flip_horizontal(e)),
+        lambda e, fill: crop(e, (3, 5, 50, 40)),
+        lambda e, fill: blur(e, 1.5),
+        lambda e, fill: paste(e, e, np.ones(5, np.bool_), (7, 9)),
+        lambda e, fill: mosaic([e, e, e, e]),
+    ]
+    for move in moves:
+        moved = move(many, fill)
+        assert moved.image.dtype == dtype
+        assert moved.image.shape[2] == channels
+        for i in range(channels):
+            alone = move(example._replace(image=np.repeat(plane[..., None], 3, axis=2)), fill[i : i + 1] * 3)
+            assert np.array_equal(moved.image[..., i], alone.image[..., 0])
+        assert np.array_equal(moved.masks, alone.masks)
+
+
+def test_padding_keeps_the_example_in_its_corner():
+    example = painted(5)
+    padded = pad(example, (64, 96), (7, 8, 9))
+    assert padded.image.shape == (64, 96, 3)
+    assert equal(crop(padded, (0, 0, 80, 60)), example)
+    assert (padded.image[60:] == [7, 8, 9]).all()
+    assert (padded.image[:, 80:] == [7, 8, 9]).all()
+    assert_whole(padded)
+
+
+@pytest.mark.parametrize("flip", [flip_horizontal, flip_vertical])
+def test_both_flips_twice_are_the_identity_and_move_all_alike(flip):
+    example = painted(6, crowds=True)
+    flipped = flip(example)
+    assert not equal(flipped, example)
+    assert equal(flip(flipped), example)
+    assert_masks_are_where_the_image_shows_them(flipped)
+    assert_whole(flipped)
+
+
+def test_a_vertical_flip_by_hand():
+    masks = np.zeros((1, 3, 4), np.uint8)
+    masks[0, 0, 1:3] = 1
+    assert flip_vertical(of_masks(masks, [2])).boxes.tolist() == [[1, 2, 3, 3]]
+
+
+def test_both_flips_are_half_a_turn():
+    example = painted(7)
+    both = flip_vertical(flip_horizontal(example))
+    assert equal(both, rotate(example, 180.0, (0, 0, 0)))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

@@ -1,6 +1,5 @@
 import logging
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -202,7 +201,7 @@ def test_predictors_of_one_model_share_its_programs(compiled):
 def test_variables_of_another_dtype_have_programs_of_their_own():
     model, images = tiny.stand_in(CONFIG), [with_square(64, 64, 8, 8, 24, 24)]
     for dtype in (jnp.float32, jnp.bfloat16):
-        variables = jax.tree.map(partial(jnp.astype, dtype=dtype), model.init(jax.random.key(0)))
+        variables = jax.tree.map(lambda x, dtype=dtype: x.astype(dtype), model.init(jax.random.key(0)))
         (result,) = Predictor(model, variables, tiny.Squares.categories)(images)
         assert len(result.labels) == 1
 

@@ -97,12 +97,13 @@ def test_the_kernel_s_gradient_of_ones_counts_the_cells_that_each_tap_reads(form
 @pytest.mark.parametrize(
     ("platform", "sides", "channels", "convolutions", "products"),
     [
-        ("cpu", (96, 96), 128, 0, 3 * 16),  # values and both gradients
-        ("cpu", (96, 96), 32, 2, 16),  # the kernel's gradient alone
-        ("cpu", (90, 90), 128, 2, 3),  # fewer than 8,192 cells
-        ("cpu", (96, 96), 31, 3, 0),
-        ("cuda", (96, 96), 128, 3, 0),
-        ("tpu", (96, 96), 128, 3, 0),
+        ("cpu", (32, 32), 48, 0, 3 * 16),  # values and both gradients
+        ("cpu", (32, 32), 47, 2, 16),  # the kernel's gradient alone
+        ("cpu", (32, 31), 128, 2, 3),  # fewer than 1,024 cells
+        ("cpu", (32, 31), 127, 3, 0),
+        ("cpu", (32, 32), 31, 3, 0),
+        ("cuda", (32, 32), 128, 3, 0),
+        ("tpu", (32, 32), 128, 3, 0),
     ],
 )
 def test_only_cpus_take_other_forms_and_where_they_gain(platform, sides, channels, convolutions, products):

@@ -11,7 +11,7 @@ import pytest
 
 from maskrcnn_jax import checkpoint, inference, train
 from maskrcnn_jax.cli.main import main
-from maskrcnn_jax.config import EvalConfig, TrainConfig
+from maskrcnn_jax.config import AugmentConfig, EvalConfig, TrainConfig
 from maskrcnn_jax.data import DataError, Plan, ShapesSource, batches, check_example
 from maskrcnn_jax.data.loader import BatchOfStep
 from maskrcnn_jax.models import build
@@ -109,8 +109,9 @@ def test_an_image_of_other_channels_is_refused_by_the_predictor():
 def test_batches_hold_all_channels_and_bits():
     source, data = Spectra(2), experiment().data
     plan = Plan(source.sizes, INPUT, data, batch_size=2, seed=0)
-    make = BatchOfStep(source, plan, INPUT, replace(data, flip=0.0), 0)
-    batch = next(batches(source, plan, INPUT, replace(data, flip=0.0), start_step=0, stop_step=1, seed=0))
+    data = replace(data, augment=AugmentConfig(flip=0.0))
+    make = BatchOfStep(source, plan, INPUT, data, 0)
+    batch = next(batches(source, plan, INPUT, data, start_step=0, stop_step=1, seed=0))
     assert batch.image.dtype == np.uint16
     assert batch.image.shape == (2, 64, 96, 5)
     assert sorted(batch.image[:, 0, 0, 0].tolist()) == [300, 301]

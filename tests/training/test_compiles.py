@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax import models
-from maskrcnn_jax.config import DataConfig, InputConfig, OptimizerConfig
+from maskrcnn_jax.config import AugmentConfig, DataConfig, InputConfig, OptimizerConfig
 from maskrcnn_jax.data import CocoSource, batches
 from maskrcnn_jax.training import initial_variables
 from maskrcnn_jax.training.compiled import CompiledSteps
@@ -41,7 +41,8 @@ def test_an_epoch_over_coco_free_compiles_one_step_a_canvas(shared_data, compila
     network = replace(tiny.MODEL, num_classes=80, input=InputConfig(min_side=64, max_side=96, canvases=CANVASES))
     optimizer = OptimizerConfig(learning_rate=0.001, clip_norm=1.0)  # nothing diverges on the random frozen stem
     config = replace(
-        tiny.experiment(model=network, optimizer=optimizer), data=DataConfig(max_objects=64, mask_crop=16, train_min_sides=(48, 64))
+        tiny.experiment(model=network, optimizer=optimizer),
+        data=DataConfig(max_objects=64, mask_crop=16, augment=AugmentConfig(min_sides=(48, 64))),
     )
     model = models.build(network)
     state = placed(init_state(initial_variables(model, config.train), model, config), model.mesh, config.train)

@@ -16,8 +16,8 @@ from rich.console import Console
 import maskrcnn_jax
 from maskrcnn_jax import checkpoint
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
-from maskrcnn_jax.config import ConfigError, EvalConfig, OptimizerConfig, to_dict
-from maskrcnn_jax.data import DataError
+from maskrcnn_jax.config import AugmentConfig, ConfigError, EvalConfig, OptimizerConfig, to_dict
+from maskrcnn_jax.data import Augmented, DataError, MixedSource
 from maskrcnn_jax.training import Interrupted, NonFiniteError, manifest, read_dump, replay, train
 from maskrcnn_jax.training.inputs import make_plan, train_batches
 from maskrcnn_jax.training.metrics import MetricsLog
@@ -532,3 +532,25 @@ def test_training_data_without_an_object_are_an_error_before_anything_is_made(ru
         run_training(tiny.experiment(model=MODEL), tmp_path / "run", sources=(source, tiny.Squares(3)))
     assert_says(error, "none of its 8 images has an object", "set data.drop_empty to False")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_run_mixes_datasets_augments_and_goes_on_as_if_never_stopped(run_training, tmp_path):
+    """Two datasets by weight, a function of the user's own, and other images pasted in: all depends on the step alone."""
+
+    def darken(example, rng):
+        return example._replace(image=example.image // np.uint8(rng.integers(1, 4)))
+
+    def sources():
+        return Augmented(MixedSource([tiny.Squares(6), tiny.Squares(3)], weights=(1, 2)), darken), tiny.Squares(3)
+
+    config = tiny.experiment(model=MODEL)
+    augment = AugmentConfig(scale=(0.5, 2.0), copy_paste=0.5, mosaic=0.5, rotate=20.0)
+    config = replace(config, data=replace(config.data, augment=augment))
+    run_training(config, tmp_path / "whole", sources=sources())
+    run_training(replace(config, train=replace(config.train, steps=2)), tmp_path / "parts", sources=sources())
+    run_training(config, tmp_path / "parts", resume=True, sources=sources())
+    assert_equal_checkpoints(tmp_path / "whole", tmp_path / "parts", 6)
+    run_training(replace(config, data=replace(config.data, augment=AugmentConfig())), tmp_path / "plain", sources=sources())
+    one, other = (checkpoint.load(tmp_path / name).variables["params"]["head"]["layer"]["kernel"] for name in ("whole", "plain"))
+    assert not np.array_equal(one, other)

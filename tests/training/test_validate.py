@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import EvalConfig
+from maskrcnn_jax.config import AugmentConfig, EvalConfig
 from maskrcnn_jax.data import DataError, make_batch
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.training import validate
@@ -88,7 +88,7 @@ def test_more_than_100_detections_count_only_where_configured(limit, ap):
 
 def test_losses_on_demand_are_those_of_training_without_augmentation():
     config = replace(CONFIG, eval=EvalConfig(batch_size=2, losses=True), train=replace(CONFIG.train, seed=5))
-    config = replace(config, data=replace(config.data, flip=1.0, train_min_sides=(32,)))
+    config = replace(config, data=replace(config.data, augment=AugmentConfig(flip=1.0, min_sides=(32,))))
     predictor, source = predictor_of(tiny.stand_in(MODEL)), tiny.Squares(4)
     found = validate(predictor, source, config).losses
     expected = []

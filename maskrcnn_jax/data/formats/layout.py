@@ -1,0 +1,73 @@
+"""Finding the files of datasets that are folders."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from maskrcnn_jax.data.canvas import Size
+from maskrcnn_jax.data.decode import image_files, read_size
+from maskrcnn_jax.data.source import DataError
+
+
+def files_by_stem(folder: Path) -> dict[str, Path]:
+    """The image files of a folder by their names without ending.
+
+    Raises:
+      DataError: no such folder, or two files that differ in their endings alone.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; docs/data.md has the layout that is expected")
+    found: dict[str, Path] = {}
+    for path in image_files(folder):
+        if path.stem in found:
+            raise DataError(f"{path}: {found[path.stem].name} has the same name but for its ending; rename or remove one")
+        found[path.stem] = path
+    return found
+
+
+def one_of(found: dict[str, Path], stem: str, folder: Path, wanted_by: Path) -> Path:
+    """The file called `stem` with any ending.
+
+    Raises:
+      DataError: there is none, naming the file that needs it.
+    """
+    if stem not in found:
+        raise DataError(
+            f"{wanted_by}: its image {folder / stem} with .jpg, .png or another ending is missing; restore it, or remove this file"
+        )
+    return found[stem]
+
+
+def size_of_mask(path: Path, mask: Int64[np.ndarray, "h w"], image: Path) -> Size:
+    """The size of the mask in the file `path`, which its image has, too, as stored or as turned.
+
+    Raises:
+      DataError: the image is of another size, or cannot be read.
+    """
+    height, width = mask.shape
+    try:
+        return read_size(image, (height, width))
+    except DataError as error:
+        raise DataError(f"{path}: the mask is {height} x {width} (height x width); {error}") from None
+
+
+def split_folder(parent: Path, split: str | None) -> Path:
+    """The folder of a split: `parent / split`, or without one the only folder in `parent`.
+
+    Raises:
+      DataError: no such folder, or several to choose from.
+    """
+    if split is not None:
+        if not (parent / split).is_dir():
+            raise DataError(f"{parent / split}: no such folder; --split is one of {_names(parent)}")
+        return parent / split
+    splits = _names(parent)
+    if len(splits) != 1:
+        raise DataError(f"{parent}: has the folders {splits}; name one by --split")
+    return parent / splits[0]
+
+
+def _names(parent: Path) -> Sequence[str]:
+    return sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []

@@ -1,0 +1,109 @@
+"""YOLO's segmentation text: one file an image, one line an object, corners as shares of width and height."""
+
+from pathlib import Path
+
+import yaml
+
+from maskrcnn_jax.data.canvas import Size
+from maskrcnn_jax.data.decode import read_size
+from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
+from maskrcnn_jax.data.formats.layout import files_by_stem, one_of
+from maskrcnn_jax.data.source import DataError
+
+_BEYOND = 0.01  # how far outside 0 ... 1 a coordinate may lie: exporters round, and annotators reach over the edge
+
+
+def read_yolo(source: Path, *, split: str | None = None) -> ImportedDataset:
+    """A folder with data.yaml or classes.txt, images and label files.
+
+    The files of a split are in images/SPLIT and labels/SPLIT, or in SPLIT/images and SPLIT/labels; without one in images and
+    labels. A line is the class, counted from 0, and the corners x y x y ... of one polygon.
+
+    Args:
+      source: the folder.
+      split: name of the split.
+
+    Raises:
+      DataError: a missing folder or list of classes; a label file without image, or that is not of this form.
+    """
+    names = _class_names(source)
+    images, labels = _folders(source, split)
+    pictures, texts = files_by_stem(images), {path.stem: path for path in sorted(labels.glob("*.txt")) if path.name != "classes.txt"}
+    for stem, path in texts.items():
+        one_of(pictures, stem, images, path)
+    notes: list[str] = []
+    read = []
+    for stem, picture in pictures.items():
+        size = read_size(picture)
+        if stem not in texts:
+            notes.append(f"{picture}: no {labels / stem}.txt: taken as an image without objects")
+        objects = _objects(texts[stem], names, size, notes) if stem in texts else ()
+        read.append(ImportedImage(picture.name, size, objects))
+    return ImportedDataset(source, images, tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
+
+
+def _class_names(source: Path) -> list[str]:
+    """Of data.yaml, which has a list or {number: name}, or the lines of classes.txt."""
+    described, listed = source / "data.yaml", source / "classes.txt"
+    try:
+        if described.is_file():
+            document = yaml.safe_load(described.read_bytes())
+            names = document.get("names") if isinstance(document, dict) else None
+            if isinstance(names, dict) and set(names) == set(range(len(names))):
+                names = [names[i] for i in range(len(names))]
+            if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+                raise DataError(f"{described}: `names` is no list of class names, nor one numbered from 0; name the classes there")
+            return names
+        if listed.is_file():
+            return [line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{source}: data.yaml or classes.txt cannot be read ({error}); write them as UTF-8 text") from None
+    raise DataError(f"{source}: neither data.yaml nor classes.txt names the classes; add one, or give the folder that has it")
+
+
+def _folders(source: Path, split: str | None) -> tuple[Path, Path]:
+    """The image folder and the folder of labels."""
+    if split is None:
+        candidates = [(source / "images", source / "labels")]
+    else:
+        candidates = [(source / "images" / split, source / "labels" / split), (source / split / "images", source / split / "labels")]
+    for images, labels in candidates:
+        if images.is_dir() and labels.is_dir():
+            return images, labels
+    tried = " nor ".join(f"{images} with {labels}" for images, labels in candidates)
+    raise DataError(f"{source}: no folders {tried}; name another split by --split")
+
+
+def _objects(path: Path, names: list[str], size: Size, notes: list[str]) -> tuple[ImportedObject, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: no text ({error}); export it again") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        where = f"{path}: line {number}"
+        label, *corners = _numbers(line, where) or [0.0]
+        if not line.strip():
+            continue
+        if not 0 <= label < len(names) or label != int(label):
+            raise DataError(f"{where}: class {label:g} is not one of 0 ... {len(names) - 1}; add its name, or correct it")
+        if len(corners) == 4:
+            notes.append(f"{where}: left out: a box, not a polygon")
+        elif len(corners) % 2:
+            raise DataError(f"{where}: {len(corners)} coordinates are no pairs x y; correct the line")
+        else:
+            found.append(ImportedObject(where, names[int(label)], [_in_pixels(corners, size, where)]))
+    return tuple(found)
+
+
+def _numbers(line: str, where: str) -> list[float]:
+    try:
+        return [float(word) for word in line.split()]
+    except ValueError as error:
+        raise DataError(f"{where}: not numbers ({error}); a line is the class and x y x y ...") from None
+
+
+def _in_pixels(corners: list[float], size: Size, where: str) -> list[float]:
+    if not all(-_BEYOND <= value <= 1 + _BEYOND for value in corners):
+        raise DataError(f"{where}: coordinates are not between 0 and 1; divide them by width and height of the image")
+    return [round(value * size[1 - i % 2], 3) for i, value in enumerate(corners)]

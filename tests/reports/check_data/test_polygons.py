@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from maskrcnn_jax.reports.check_data import polygons
+from maskrcnn_jax.reports.check_data.polygons import crossing, is_degenerate
+
+
+def crosses(points):
+    """Edge pairs that cross, in exact integers, one pair at a time: each separates the ends of the other."""
+
+    def side(a, b, c):
+        value = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+        return (value > 0) - (value < 0)
+
+    edges = [(points[k], points[(k + 1) % len(points)]) for k in range(len(points))]
+    return {
+        (i, j)
+        for i, (a, b) in enumerate(edges)
+        for j, (c, d) in enumerate(edges)
+        if side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0
+    }
+
+
+@pytest.mark.parametrize(
+    ("points", "found"),
+    [
+        ([(0, 0), (4, 4), (4, 0), (0, 4)], (0, 2)),  # a bow tie
+        ([(0, 0), (4, 0), (4, 4), (0, 4)], None),
+        ([(0, 0), (4, 0), (4, 4), (0, 4), (0, 0)], None),  # closed: its first point again
+        ([(0, 0), (4, 0), (2, 2), (4, 4), (0, 4), (2, 2)], None),  # touches itself at a corner
+        ([(0, 0), (4, 0), (4, 4), (4, 0), (0, 4)], None),  # there and back along a line
+        ([(0, 0), (4, 0), (4, 4)], None),
+    ],
+)
+def test_edges_that_cross_by_hand(points, found):
+    assert crossing(np.array(points, np.float64)) == found
+
+
+def test_edges_that_cross_equal_exact_pairs(rng, monkeypatch):
+    monkeypatch.setattr(polygons, "_BLOCK", 40)  # several blocks a polygon
+    some = none = 0
+    for _ in range(200):
+        points = rng.integers(0, 12, (int(rng.integers(3, 9)), 2))
+        expected = crosses([tuple(map(int, point)) for point in points])
+        found = crossing(points.astype(np.float64))
+        assert found == (min(expected) if expected else None)
+        some, none = some + bool(expected), none + (not expected)
+    assert min(some, none) > 20
+
+
+@pytest.mark.parametrize(
+    ("points", "flat"),
+    [
+        ([(0, 0), (4, 4), (2, 2)], True),
+        ([(1, 1), (1, 1), (1, 1)], True),
+        ([(0, 3), (5, 3), (9, 3), (2, 3)], True),
+        ([(0, 0), (4, 4), (2, 3)], False),
+        ([(0, 0), (4, 4), (4, 0), (0, 4)], False),  # a bow tie: two areas of opposite sign
+    ],
+)
+def test_polygons_on_a_line(points, flat):
+    assert is_degenerate(np.array(points, np.float64)) == flat
