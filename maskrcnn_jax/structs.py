@@ -1,7 +1,7 @@
 """The pytrees that travel between rooms: NamedTuples of arrays, without JAX.
 
 Letters: b images, g padded ground truth, p proposals, r sampled RoIs, d detections, m mask side,
-h rows, w columns. Boxes are (x0, y0, x1, y1) in continuous pixels of the network's canvas, float32.
+h rows, w columns, c channels. Boxes are (x0, y0, x1, y1) in continuous pixels of the network's canvas, float32.
 A struct of one image has the shapes below; inside a batch every field has a leading b.
 Every variable-length set has a static size and a `valid` mask; other fields of invalid rows mean nothing.
 """
@@ -21,7 +21,8 @@ class Category(NamedTuple):
 class Example(NamedTuple):
     """One image with its objects on the host, before padding: NumPy arrays, n objects.
 
-    image: uint8[h, w, 3], RGB; float32 once resized where `InputConfig.resize` is float.
+    image: uint8[h, w, 3], RGB; [h, w, c] of as many channels as `InputConfig.channels` says, uint16 where its `dtype` does;
+      float32 once resized where its `resize` is float.
     image_id: the dataset's own id.
     masks: uint8[n, h, w], 0 or 1, full bitmaps in the image's pixels.
     boxes: float32[n, 4], in the image's pixels.
@@ -59,7 +60,7 @@ class Instances(NamedTuple):
 class Batch(NamedTuple):
     """What one step of training reads.
 
-    image: uint8[b, h, w, 3], float32 where `InputConfig.resize` is float; RGB, 0-255, zero outside the image proper.
+    image: uint8[b, h, w, c] or uint16, as `Example.image`, float32 where `InputConfig.resize` is float; zero outside the image proper.
     sizes: int32[b, 2], height and width of the image proper in the canvas's top left corner.
     instances: Instances with a leading b.
     positions: int32[b], of each image in the global batch of the step; what is drawn for an image depends on its position.

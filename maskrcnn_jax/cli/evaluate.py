@@ -61,7 +61,7 @@ def _prepared(name: str, arguments: Sequence[str]) -> tuple[EvalCommand, Source,
     command = parse(EvalCommand, defaults, arguments, prog=f"maskrcnn eval {name}", about=about)
     config = experiment_of(command)
     try:
-        source = open_source(config.data, "val")
+        source = open_source(config.data, "val", config.model.input)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     model = models.build(config.model, models.make_mesh(jax.local_devices()))

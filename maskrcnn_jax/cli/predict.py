@@ -10,7 +10,7 @@ import tyro
 from rich.progress import track
 
 from maskrcnn_jax import evaluation, inference, visualize
-from maskrcnn_jax.data import DataError, image_files, read_image
+from maskrcnn_jax.data import DataError, image_files, read_channels
 from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.structs import Result
@@ -88,7 +88,7 @@ def _readable(paths: Sequence[Path], predictor: Predictor, faults: list[str]) ->
     pictures = {}
     for path in paths:
         try:
-            image = read_image(path)
+            image = read_channels(path, predictor.model.config.input)
             predictor.place(image, str(path))
             pictures[path] = image
         except DataError as error:

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"{command.out}: holds files already, or is one; give an empty or a new folder by --out")
     config = experiment_of(command)
     objects = cut = 0
-    for shown in training_images(config, open_source(config.data, "train"), command.count):
+    for shown in training_images(config, open_source(config.data, "train", config.model.input), command.count):
         command.out.mkdir(parents=True, exist_ok=True)
         visualize.save(command.out / f"step{shown.step:06d}_{shown.position:02d}_image{shown.image_id}.png", shown.picture)
         objects, cut = objects + shown.objects, cut + shown.cut

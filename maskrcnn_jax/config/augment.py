@@ -27,9 +27,9 @@ class AugmentConfig:
     contrast: float = 0.0
     """Distances from the image's mean grey are multiplied by up to 1 plus or minus this."""
     saturation: float = 0.0
-    """Distances from the pixel's own grey are multiplied by up to 1 plus or minus this."""
+    """Distances from the pixel's own grey are multiplied by up to 1 plus or minus this; of RGB alone."""
     hue: float = 0.0
-    """Hues are turned by up to this share of the colour circle, either way."""
+    """Hues are turned by up to this share of the colour circle, either way; of RGB alone."""
     blur: float = 0.0
     """Largest standard deviation of a Gaussian blur, pixels of the resized image."""
     copy_paste: float = 0.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from maskrcnn_jax.config.augment import AugmentConfig
-from maskrcnn_jax.config.check import require
+from maskrcnn_jax.config.check import ConfigError, require
 from maskrcnn_jax.config.model import ModelConfig
 
 
@@ -215,3 +215,12 @@ class ExperimentConfig:
     """The training loop."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     """Evaluation."""
+
+    def __post_init__(self) -> None:
+        channels = self.model.input.channels
+        for name in ("saturation", "hue"):
+            if channels != 3 and getattr(self.data.augment, name):
+                raise ConfigError(
+                    f"data.augment.{name} is of RGB, and model.input.channels is {channels}; leave data.augment.{name} at 0 "
+                    "(brightness, contrast and all else are of any channels)"
+                )

@@ -8,21 +8,26 @@ from maskrcnn_jax.config.norm import WIDTHS, Norm, fits_norm
 
 Resize = Literal["uint8", "pillow", "float"]
 Sampling = Literal["fixed", "adaptive"]
+RGB_MEAN, RGB_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet's photographs, 0-255
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputConfig:
     """From an image of any size to the network's canvas."""
 
+    channels: int = 3
+    """Channels of an image. 3 are RGB; for grey, depth, multispectral images give their number, and `mean` and `std` of as many."""
+    dtype: Literal["uint8", "uint16"] = "uint8"
+    """Type of the values. uint16 keeps 16-bit ones as they are, see docs/data.md; `mean` and `std` are then in their units."""
     channel_order: Literal["rgb", "bgr"] = "rgb"
     """Order of the channels the network reads; images are RGB everywhere else."""
-    mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
-    """Subtracted from each channel, 0-255 units, in `channel_order`."""
-    std: tuple[float, float, float] = (58.395, 57.12, 57.375)
-    """Divides each channel after the mean, 0-255 units, in `channel_order`."""
+    mean: tuple[float, ...] = RGB_MEAN
+    """Subtracted from each channel, in the values' units (0-255 of bytes), in `channel_order`."""
+    std: tuple[float, ...] = RGB_STD
+    """Divides each channel after the mean, the same units and order."""
     resize: Resize = "uint8"
-    """How images are resized, all bilinear. uint8: OpenCV, on bytes. pillow: Pillow, on bytes, smoothed when shrinking
-    (Detectron2). float: on float32, not smoothed and not rounded (torchvision)."""
+    """How images are resized, all bilinear. uint8: OpenCV, rounded to the values' type. pillow: Pillow, on bytes, smoothed when
+    shrinking (Detectron2). float: on float32, not smoothed and not rounded (torchvision)."""
     min_side: int = 800
     """Short side of the resized image at inference, pixels."""
     max_side: int = 1333
@@ -37,6 +42,14 @@ class InputConfig:
     def __post_init__(self) -> None:
         require(0 < self.min_side <= self.max_side, self, "min_side", "must be positive and at most max_side")
         require(all(s > 0 for s in self.std), self, "std", "must be positive")
+        require(self.channels >= 1, self, "channels", "must be at least 1")
+        for name in ("mean", "std"):
+            needed = f"must have a number for each of the {self.channels} channels, in the units of the images' values"
+            require(len(getattr(self, name)) == self.channels, self, name, needed)
+        is_byte = self.dtype == "uint8"
+        require(self.channels == 3 or self.channel_order == "rgb", self, "channel_order", "is of images of 3 channels; leave it at rgb")
+        require(is_byte or self.resize != "pillow", self, "resize", "must be uint8 or float with dtype uint16: Pillow resizes bytes")
+        require(is_byte or self.std != RGB_STD, self, "std", "is of bytes; with dtype uint16 give mean and std in the units of its values")
         require(self.multiple > 0 and self.multiple % 32 == 0, self, "multiple", "must be a positive multiple of 32")
         require(bool(self.canvases), self, "canvases", "needs at least one (height, width)")
         require(

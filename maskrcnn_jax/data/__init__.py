@@ -4,6 +4,7 @@ from maskrcnn_jax.data.augment import train_transform
 from maskrcnn_jax.data.augmented import Albumentations, Augmented
 from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
+from maskrcnn_jax.data.channels import read_channels
 from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources, read_example
 from maskrcnn_jax.data.coco import CocoSource, object_box
 from maskrcnn_jax.data.coco_categories import COCO_CATEGORIES, categories_by_id
@@ -78,6 +79,7 @@ __all__ = [
     "pad",
     "paste",
     "paste_grid",
+    "read_channels",
     "read_coco_json",
     "read_example",
     "read_header",

@@ -31,7 +31,7 @@ class _Settings(NamedTuple):
     def fill(self) -> Fill:
         """The mean colour, which is 0 where the network begins, as padding is."""
         mean = self.inputs.mean if self.inputs.channel_order == "rgb" else self.inputs.mean[::-1]
-        return tuple(max(round(value), 0) for value in mean)
+        return tuple(min(max(round(value), 0), np.iinfo(self.inputs.dtype).max) for value in mean)
 
 
 def train_transform(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.data.channels import RGB_BYTES
 from maskrcnn_jax.data.check import check_example
 from maskrcnn_jax.data.source import DataError, Source
 from maskrcnn_jax.data.transforms import drop_vanished, fit_boxes
@@ -64,8 +66,10 @@ class Albumentations:
         return fit_boxes(example._replace(image=image, masks=np.array(kept, np.uint8).reshape(len(kept), *image.shape[:2])))
 
 
-def apply(augment: Augmentation, example: Example, rng: np.random.Generator, classes: int) -> Example:
-    """Example changed by `augment`, without objects that have no pixel left, and checked.
+def apply(
+    augment: Augmentation, example: Example, rng: np.random.Generator, classes: int, input_config: InputConfig = RGB_BYTES
+) -> Example:
+    """Example changed by `augment`, without objects that have no pixel left, and checked; its image must be as `input_config` says.
 
     Raises:
       DataError: it raises anything, or what it returns is not what `structs.Example` says; names the image id.
@@ -78,7 +82,7 @@ def apply(augment: Augmentation, example: Example, rng: np.random.Generator, cla
             f"image id {example.image_id}: your own augmentation failed ({type(error).__name__}: {error}); mend it, or train without it"
         ) from error
     try:
-        check_example(changed, classes)
+        check_example(changed, classes, input_config)
     except DataError as error:
         raise DataError(f"image id {example.image_id}: what your own augmentation returned cannot be used: {error}") from None
     return changed

@@ -137,6 +137,6 @@ def _rows(values: np.ndarray, g: int) -> np.ndarray:
 
 
 def _pad(image: np.ndarray, canvas: Size) -> np.ndarray:
-    padded = np.zeros((*canvas, 3), image.dtype)
+    padded = np.zeros((*canvas, image.shape[2]), image.dtype)
     padded[: image.shape[0], : image.shape[1]] = image
     return padded

@@ -1,10 +1,11 @@
 """From an image's size to the size it is resized to, and to the canvas it is put on. Sizes are (height, width), pixels."""
 
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
 from maskrcnn_jax.config import InputConfig, Resize
@@ -59,9 +60,9 @@ def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
 
 
 def resize_image(
-    image: UInt8[np.ndarray, "h w c"], size: Size, kind: Resize
-) -> UInt8[np.ndarray, "h2 w2 c"] | Float32[np.ndarray, "h2 w2 c"]:
-    """`image` at `size`, bilinear with half-pixel centres as `InputConfig.resize` says; float32, still 0-255, for `float`.
+    image: UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"], size: Size, kind: Resize
+) -> UInt8[np.ndarray, "h2 w2 c"] | UInt16[np.ndarray, "h2 w2 c"] | Float32[np.ndarray, "h2 w2 c"]:
+    """`image` at `size`, bilinear with half-pixel centres as `InputConfig.resize` says; float32, in the same units, for `float`.
 
     The same array where the size is equal, but for `float`.
     """
@@ -73,8 +74,27 @@ def resize_image(
     if image.shape[:2] == tuple(size):
         return image
     if kind == "pillow":
-        return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
-    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        return in_groups(lambda part, _: _by_pillow(part, size), image, 3 if image.shape[2] == 3 else 1)
+    return in_groups(lambda part, _: cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), image, 4)
+
+
+def _by_pillow(image: np.ndarray, size: Size) -> np.ndarray:
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def in_groups(change: Callable[[np.ndarray, slice], np.ndarray], image: np.ndarray, most: int) -> np.ndarray:
+    """`change` applied to at most so many channels at once: Pillow takes the fourth for opacity, OpenCV has limits.
+
+    Args:
+      change: gets the channels, [h, w, most or fewer], and which of the image's they are; may drop the axis of an only one.
+      image: of any number of channels.
+      most: channels at once.
+    """
+    groups = [slice(i, i + most) for i in range(0, image.shape[2], most)]
+    parts = [change(np.ascontiguousarray(image[..., group]), group) for group in groups]
+    parts = [part.reshape(*part.shape[:2], -1) for part in parts]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
 def _resize_axis(values: Float32[np.ndarray, "..."], axis: int, side: int) -> Float32[np.ndarray, "..."]:

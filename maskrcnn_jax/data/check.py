@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.data.channels import RGB_BYTES, is_rgb_bytes
 from maskrcnn_jax.data.source import DataError, Source, image_name, source_name
 from maskrcnn_jax.structs import Example
 
@@ -33,8 +35,8 @@ def check_source(source: Any) -> None:
         )
 
 
-def read_example(source: Source, index: int) -> Example:
-    """Example `index` of a source, checked.
+def read_example(source: Source, index: int, input_config: InputConfig = RGB_BYTES) -> Example:
+    """Example `index` of a source, checked; its image must be as `input_config` says.
 
     Raises:
       DataError: it cannot be read, whatever the source raises then, is not what `structs.Example` says, or of another size than
@@ -47,7 +49,7 @@ def read_example(source: Source, index: int) -> Example:
     except Exception as error:
         name = f"{source_name(source)}: {image_name(index, getattr(source, 'image_ids', None))}"
         raise DataError(f"{name} cannot be read ({type(error).__name__}: {error}); mend it, or the source's __getitem__") from error
-    check_example(example, len(source.categories))
+    check_example(example, len(source.categories), input_config)
     size, planned = tuple(example.image.shape[:2]), tuple(int(side) for side in source.sizes[index])
     if size != planned:
         raise DataError(
@@ -57,33 +59,34 @@ def read_example(source: Source, index: int) -> Example:
     return example
 
 
-def check_example(example: Any, classes: int) -> None:
+def check_example(example: Any, classes: int, input_config: InputConfig = RGB_BYTES) -> None:
     """Raise DataError, naming image id, fault and remedy, unless `example` can be trained on; reads each mask once.
 
     Args:
       example: as a source gives it; labels may be integers and boxes floating point numbers of any width.
       classes: number of the source's categories.
+      input_config: channels and type of the image.
     """
     if not isinstance(example, Example):
         raise DataError(f"an example is {_form(example)}; return a maskrcnn_jax.Example from __getitem__")
-    fault = next(_faults(example, classes), None)
+    fault = next(_faults(example, classes, input_config), None)
     if fault:
         raise DataError(f"image id {example.image_id!r}: {fault}")
 
 
-def check_image(image: Any, name: str) -> None:
-    """Raise DataError, which begins with `name`, unless `image` is uint8[height, width, 3] and not empty."""
-    if not _is_rgb(image):
-        raise DataError(f"{name}: {_image_fault(image)}")
+def check_image(image: Any, name: str, input_config: InputConfig = RGB_BYTES) -> None:
+    """Raise DataError, which begins with `name`, unless `image` has the channels and type of `input_config` and is not empty."""
+    if not _is_image(image, input_config):
+        raise DataError(f"{name}: {_image_fault(image, input_config)}")
 
 
-def _faults(example: Example, classes: int) -> Iterator[str]:
+def _faults(example: Example, classes: int, input_config: InputConfig) -> Iterator[str]:
     """What is wrong, one by one; each check relies on those before it."""
     image, masks, boxes, labels = example.image, example.masks, example.boxes, example.labels
     if not np.issubdtype(type(example.image_id), np.integer):
         yield "the image id is no integer; number the images"
-    if not _is_rgb(image):
-        yield _image_fault(image)
+    if not _is_image(image, input_config):
+        yield _image_fault(image, input_config)
     if not _is(labels, np.integer, 1):
         yield f"labels are {_form(labels)}; give int32[n], one an object"
     n, size = len(labels), image.shape[:2]
@@ -109,12 +112,14 @@ def _faults(example: Example, classes: int) -> Iterator[str]:
         yield f"labels are {labels.min()} ... {labels.max()} of {classes} categories; give the position in `categories` plus one"
 
 
-def _is_rgb(image: Any) -> bool:
-    return _is(image, np.uint8, 3) and image.shape[2] == 3 and image.size > 0
+def _is_image(image: Any, config: InputConfig) -> bool:
+    # Not `issubdtype`, which takes bytes in the other order for the same type.
+    return _is(image, config.dtype, 3) and image.dtype == config.dtype and image.shape[2] == config.channels and image.size > 0
 
 
-def _image_fault(image: Any) -> str:
-    return f"image is {_form(image)}; give uint8[height, width, 3], RGB"
+def _image_fault(image: Any, config: InputConfig) -> str:
+    meant = ", RGB" if is_rgb_bytes(config) else ", or say otherwise by model.input.channels and model.input.dtype"
+    return f"image is {_form(image)}; give {config.dtype}[height, width, {config.channels}]{meant}"
 
 
 def _is(value: Any, kind: Any, ndim: int) -> bool:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
+from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.batching import tight_box
+from maskrcnn_jax.data.channels import RGB_BYTES, read_channels
 from maskrcnn_jax.data.coco_json import CocoObject, read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap
-from maskrcnn_jax.data.decode import read_image
 from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.image_folder import missing_files
 from maskrcnn_jax.data.source import DataError
@@ -23,9 +24,10 @@ _log = logging.getLogger(__name__)
 class CocoSource:
     """Images of a folder with the objects of a COCO instances file: polygons, RLE of both kinds, crowds.
 
-    Labels follow the order of category ids: 1 is the smallest id. Images come in file order and become RGB bytes as `read_image`
-    says; annotations refer to an image of the file's width and height, which also decides about EXIF orientation. Boxes are the
-    annotations' `bbox` clipped to the image, or the mask's own where there is none. An image without objects gives empty arrays.
+    Labels follow the order of category ids: 1 is the smallest id. Images come in file order and become RGB bytes, or what
+    `input_config` says, see `read_channels`; annotations refer to an image of the file's width and height, which also decides about
+    EXIF orientation. Boxes are the annotations' `bbox` clipped to the image, or the mask's own where there is none. An image without
+    objects gives empty arrays.
 
     Everything the JSON alone can tell is checked at construction, see `read_coco_json`, and that every image file is there; what
     the files hold, when they are read. An object whose mask turns out to have no pixel (thinner than a pixel between two centres)
@@ -34,6 +36,7 @@ class CocoSource:
     Attributes:
       annotation_file: the COCO JSON.
       image_folder: what its file names are relative to.
+      input_config: what images are decoded to.
       categories: in the order of their ids.
       image_ids: of each image, int64[n].
       sizes: (height, width) of each image, pixels.
@@ -41,18 +44,22 @@ class CocoSource:
       labels_present: (index of an image, label) of each class that the image has such an object of, int32[m, 2].
     """
 
-    def __init__(self, annotations: str | Path, images: str | Path, *, tell: Tell | None = None) -> None:
+    def __init__(
+        self, annotations: str | Path, images: str | Path, *, input_config: InputConfig = RGB_BYTES, tell: Tell | None = None
+    ) -> None:
         """Read and check the JSON, and look for the image files.
 
         Args:
           annotations: the JSON.
           images: the folder.
+          input_config: says which channels and type images have (`model.input` of an experiment).
           tell: hears of every fault that would otherwise be raised, see `read_coco_json`; what is at fault in the JSON is left out.
 
         Raises:
           DataError: a missing file or folder, no JSON; without `tell` also missing image files, or what `read_coco_json` refuses.
         """
         self.annotation_file, self.image_folder = Path(annotations), Path(images)
+        self.input_config = input_config
         if not self.image_folder.is_dir():
             raise DataError(f"{self.image_folder}: no such image folder; check the path")
         table = read_coco_json(self.annotation_file, tell)
@@ -86,7 +93,7 @@ class CocoSource:
             raise IndexError(f"index {i} of {len(self)} images")
         height, width = (int(side) for side in self.sizes[i])
         try:
-            image = read_image(self.image_path(i), (height, width))
+            image = read_channels(self.image_path(i), self.input_config, (height, width))
         except DataError as error:
             raise DataError(f"{self.annotation_file}: image id {self.image_ids[i]}: {error}") from None
         objects, masks = self._drawn(i, height, width)

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from maskrcnn_jax.data.canvas import in_groups
 from maskrcnn_jax.structs import Example
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # grey of RGB, ITU-R BT.601
@@ -44,8 +45,7 @@ def blur(example: Example, sigma: float) -> Example:
     """Example with a Gaussian blur of `sigma` pixels, mirrored at the image's edges; 0 changes nothing."""
     if sigma == 0:
         return example
-    blurred = cv2.GaussianBlur(example.image, (0, 0), sigma)
-    return example._replace(image=blurred.reshape(example.image.shape))  # OpenCV drops an only channel
+    return example._replace(image=in_groups(lambda part, _: cv2.GaussianBlur(part, (0, 0), sigma), example.image, 4))
 
 
 def _grey(image: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "h w 1"]:

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
 
-# What Pillow's readers raise on bad bytes; they have no common error.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+ARRAY_ENDING = ".npy"
+# What Pillow's readers raise on bad bytes, TypeError and LookupError where a TIFF lacks a tag; they have no common error.
+_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
 _SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF that swap height and width
 
 
@@ -50,10 +51,10 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
         values that are neither 8 nor 16 bits.
       ImageSizeError: another size than `size`.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         image.load()
-        turned = _turned(image)
-    which = _match(path, (turned.height, turned.width), (image.height, image.width), size)
+        turned = turn(image)
+    which = match_size(path, (turned.height, turned.width), (image.height, image.width), size)
     return _rgb(path, (turned, image)[which])
 
 
@@ -64,13 +65,13 @@ def read_size(path: Path, size: Size | None = None) -> Size:
       DataError: a missing file, or one whose header cannot be read.
       ImageSizeError: another size than `size`.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         stored = (image.height, image.width)
         if stored == size:  # of a PNG, EXIF data are only known once it is decoded
             return stored
         # Of a TIFF Pillow tells the sides that the image has once decoded, which are turned.
         turned = stored[::-1] if image.format != "TIFF" and _orientation(image) in _SIDEWAYS else stored
-    _match(path, turned, stored, size)
+    match_size(path, turned, stored, size)
     return turned
 
 
@@ -80,7 +81,7 @@ def read_header(path: Path) -> ImageHeader:
     Raises:
       DataError: a missing file, or one whose header cannot be read.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         return ImageHeader(image.mode, _orientation(image))
 
 
@@ -100,18 +101,26 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
         are no whole numbers or negative.
       ImageSizeError: another size than `size`.
     """
-    with _opened(path, content) as image:
+    with opened(path, content) as image:
         image.load()
-    _match(path, (image.height, image.width), (image.height, image.width), size)
+    match_size(path, (image.height, image.width), (image.height, image.width), size)
     return _labels(path, image, colours)
 
 
 @contextmanager
-def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
-    """An image file, open; what Pillow raises within is a DataError."""
+def opened(path: Path, content: bytes | None = None) -> Iterator[ImageFile.ImageFile]:
+    """The image file `path`, or the `content` that lies in it, open; what Pillow raises within is a DataError."""
+    with readable(path), Image.open(path if content is None else BytesIO(content)) as image:
+        yield image
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """What opening or decoding the image file `path` raises within is a DataError."""
     try:
-        with Image.open(path if content is None else BytesIO(content)) as image:
-            yield image
+        yield
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such image file; restore it, or leave the image out") from None
     except PermissionError:
@@ -123,12 +132,14 @@ def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The files of `folder`, not of folders in it, whose ending Pillow reads, in the order of their names."""
+    """The files of `folder`, not of folders in it, whose ending Pillow reads, or where there is none those that end in .npy, by name."""
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return [path for path in files if path.suffix.lower() in endings] or [path for path in files if path.suffix.lower() == ARRAY_ENDING]
 
 
-def _turned(image: Image.Image) -> Image.Image:
+def turn(image: Image.Image) -> Image.Image:
+    """The image upright, as its EXIF data say; as it is where they cannot be read."""
     try:
         return ImageOps.exif_transpose(image)
     except _UNREADABLE:
@@ -144,8 +155,12 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _match(path: Path, turned: Size, stored: Size, size: Size | None) -> int:
-    """0 where the image as turned has `size`, else 1 where that as stored has."""
+def match_size(path: Path, turned: Size, stored: Size, size: Size | None) -> int:
+    """0 where the image as turned has `size`, else 1 where that as stored has.
+
+    Raises:
+      ImageSizeError: neither has.
+    """
     if size is None or turned == size:
         return 0
     if stored == size:

@@ -76,7 +76,8 @@ class BatchOfStep:
         for i in positions:
             height, width = (int(side) for side in self.source.sizes[int(indices[i])])
             masks = np.zeros((0, height, width), np.uint8)
-            black = Example(np.zeros((height, width, 3), np.uint8), -1, masks, NO_BOXES, NO_LABELS, NO_LABELS.astype(np.bool_))
+            image = np.zeros((height, width, self.input_config.channels), self.input_config.dtype)
+            black = Example(image, -1, masks, NO_BOXES, NO_LABELS, NO_LABELS.astype(np.bool_))
             examples.append(train_transform(black, np.random.default_rng(0), canvas, self.input_config, NONE, self._another([])))
         batch = self._batch(examples, canvas, positions, [""] * len(examples))
         return batch._replace(faults=np.array([fault] * len(examples)), void=np.ones(len(examples), np.bool_))
@@ -114,8 +115,8 @@ class BatchOfStep:
             raise
 
     def _augmented(self, index: int, rng: np.random.Generator) -> Example:
-        example = read_example(self.source, index)
-        return example if self.augment is None else apply(self.augment, example, rng, len(self.source.categories))
+        example = read_example(self.source, index, self.input_config)
+        return example if self.augment is None else apply(self.augment, example, rng, len(self.source.categories), self.input_config)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """The sources that a configuration asks for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from maskrcnn_jax.config import DataConfig
+from maskrcnn_jax.config import DataConfig, InputConfig
+from maskrcnn_jax.data.channels import RGB_BYTES, is_rgb_bytes
 from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.data.faults import Tell
 from maskrcnn_jax.data.mixed import MixedSource
@@ -13,17 +15,20 @@ from maskrcnn_jax.data.source import DataError, Source
 _VAL_START = 10**9  # pictures from here on are for validation: no training set reaches them
 
 
-def open_source(config: DataConfig, split: Literal["train", "val"], tell: Tell | None = None) -> Source:
+def open_source(
+    config: DataConfig, split: Literal["train", "val"], input_config: InputConfig = RGB_BYTES, *, tell: Tell | None = None
+) -> Source:
     """The training source, several mixed where `config` names more, or the validation source; files of the other are not looked at.
 
     Args:
       config: the data.
       split: which of the two.
+      input_config: what images are (`model.input` of an experiment).
       tell: see `CocoSource`.
 
     Raises:
       DataError: a path that is empty or does not exist, naming the field of `config`; kind `own`, whose sources only the user
-        has; whatever the source itself refuses.
+        has; kind `shapes`, whose pictures are RGB bytes, for another input; whatever the source itself refuses.
     """
     if config.kind == "own":
         raise DataError(
@@ -32,12 +37,21 @@ def open_source(config: DataConfig, split: Literal["train", "val"], tell: Tell |
             "for COCO files set --data.kind coco and their paths"
         )
     if config.kind == "shapes":
+        if not is_rgb_bytes(input_config):
+            raise DataError(
+                f"data.kind is `shapes`, whose pictures are RGB bytes, and model.input asks for {input_config.channels} channels of "
+                f"{input_config.dtype}; set --model.input.channels 3 --model.input.dtype uint8, or give data of your own"
+            )
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
-    first = CocoSource(_path(config, f"{split}_annotations"), _path(config, f"{split}_images"), tell=tell)
-    if split == "val" or not config.more_train_annotations:
-        return first
-    more = [CocoSource(*paths, tell=tell) for paths in zip(config.more_train_annotations, config.more_train_images, strict=True)]
-    return MixedSource([first, *more], config.train_weights or None)
+    first, *more = [CocoSource(*paths, input_config=input_config, tell=tell) for paths in _paths(config, split)]
+    return MixedSource([first, *more], config.train_weights or None) if more else first
+
+
+def _paths(config: DataConfig, split: Literal["train", "val"]) -> Iterator[tuple[str, str]]:
+    """Annotations and images of each dataset of a split."""
+    yield _path(config, f"{split}_annotations"), _path(config, f"{split}_images")
+    if split == "train":
+        yield from zip(config.more_train_annotations, config.more_train_images, strict=True)
 
 
 def _path(config: DataConfig, name: str) -> str:

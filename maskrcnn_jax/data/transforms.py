@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from maskrcnn_jax.config import Resize
 from maskrcnn_jax.data.batching import Box, tight_box
-from maskrcnn_jax.data.canvas import Size, resize_image
+from maskrcnn_jax.data.canvas import Size, in_groups, resize_image
 from maskrcnn_jax.structs import Example
 
 Fill = tuple[int, ...]
@@ -131,7 +131,7 @@ def _flipped(example: Example, axis: Literal[0, 1]) -> Example:
 
 
 def _turned(image: np.ndarray, turn: np.ndarray, fill: Fill) -> np.ndarray:
-    height, width, channels = image.shape
-    groups = [slice(i, i + _MOST_CHANNELS) for i in range(0, channels, _MOST_CHANNELS)]
-    parts = [cv2.warpAffine(image[..., group], turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=fill[group]) for group in groups]
-    return np.concatenate([part.reshape(height, width, -1) for part in parts], axis=2)  # OpenCV drops an only channel
+    size = image.shape[1], image.shape[0]
+    return in_groups(
+        lambda part, group: cv2.warpAffine(part, turn, size, flags=cv2.INTER_LINEAR, borderValue=fill[group]), image, _MOST_CHANNELS
+    )

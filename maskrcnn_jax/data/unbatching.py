@@ -1,5 +1,7 @@
 """A row of a batch as an example again: what training is told of an image."""
 
+from typing import Literal
+
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -10,9 +12,10 @@ from maskrcnn_jax.structs import Batch, Example
 _HALF = 128  # coverage from which a pixel is drawn as the object's
 
 
-def example_of(batch: Batch, row: int) -> Example:
-    """Image `row` of a batch without its padding, bytes, and its objects, with bitmaps drawn from their grids and frames.
+def example_of(batch: Batch, row: int, dtype: Literal["uint8", "uint16"] = "uint8") -> Example:
+    """Image `row` of a batch without its padding, and its objects, with bitmaps drawn from their grids and frames.
 
+    Float32 values are rounded to `dtype`, which is what `InputConfig` says.
     Masks are as training has them: of an object that was larger than its grid the fine detail is gone, and one whose grid is nowhere
     half covered has no pixel.
     """
@@ -24,7 +27,7 @@ def example_of(batch: Batch, row: int) -> Example:
     for mask, grid, frame in zip(masks, grids, frames, strict=True):
         mask[...] = paste_grid(grid, frame, (height, width))
     return Example(
-        image=image if image.dtype != np.float32 else np.clip(np.rint(image), 0, 255).astype(np.uint8),
+        image=image if image.dtype != np.float32 else np.clip(np.rint(image), 0, np.iinfo(dtype).max).astype(dtype),
         image_id=int(batch.image_ids[row]),
         masks=masks,
         boxes=objects.boxes[row][valid],

@@ -71,7 +71,7 @@ class Predictor:
             self._programs = _programs.setdefault(model.predict, {}).setdefault(kind, {})
 
     def __call__(self, images: Sequence[Any] | np.ndarray) -> list[Result]:
-        """Results of `images`, each uint8[height, width, 3], RGB of any size, in the same order.
+        """Results of `images`, each uint8[height, width, 3], RGB of any size, or as `model.input` says, in the same order.
 
         Raises:
           DataError: an image is something else, or fits no canvas of the model's config.
@@ -123,16 +123,16 @@ class Predictor:
         """The size that an image is resized to and the canvas it is put on, (height, width) each.
 
         Raises:
-          DataError: the image, called `name`, is no uint8[height, width, 3], or fits no canvas.
+          DataError: the image, called `name`, has not the channels and type of the model's config, or fits no canvas.
         """
-        check_image(image, name)
         config = self.model.config.input
+        check_image(image, name, config)
         size = resized_size((image.shape[0], image.shape[1]), config.min_side, config.max_side, config.resize)
         return size, canvas_for(size, config, name)
 
     def _run(self, images: list[np.ndarray], sizes: list[Size], canvas: Size) -> Detections:
         resized = [resize_image(image, size, self.model.config.input.resize) for image, size in zip(images, sizes, strict=True)]
-        batch = np.zeros((self.batch_size, *canvas, 3), resized[0].dtype)
+        batch = np.zeros((self.batch_size, *canvas, self.model.config.input.channels), resized[0].dtype)
         true_sizes = np.ones((self.batch_size, 2), np.int32)  # rows that fill up the batch hold one black pixel
         for row, (image, size) in enumerate(zip(resized, sizes, strict=True)):
             batch[row, : size[0], : size[1]] = image
@@ -145,7 +145,8 @@ class Predictor:
             return self._known_program(canvas)
 
     def _known_program(self, canvas: Size) -> Compiled:
-        config, shape = self.model.config.input, (self.batch_size, *canvas, 3)
+        config = self.model.config.input
+        shape = (self.batch_size, *canvas, config.channels)
         if shape not in self._programs:
             expected = len(config.canvases) if config.canvas == "fixed" else MANY_CANVASES
             canvases = {known[1:3] for known in self._programs} | {canvas}
@@ -156,7 +157,7 @@ class Predictor:
                 )
             else:
                 logger.info("compiling the model for images of shape %s", shape)
-            images = jax.ShapeDtypeStruct(shape, np.float32 if config.resize == "float" else np.uint8, sharding=self._rows)
+            images = jax.ShapeDtypeStruct(shape, np.float32 if config.resize == "float" else config.dtype, sharding=self._rows)
             sizes = jax.ShapeDtypeStruct((self.batch_size, 2), np.int32, sharding=self._rows)
             self._programs[shape] = jax.jit(self.model.predict).lower(self.variables, images, sizes).compile()
         return self._programs[shape]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, Int, Key, UInt8
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8, UInt16
 
 from maskrcnn_jax import ops, stages
 from maskrcnn_jax.config import ModelConfig
@@ -18,7 +18,7 @@ from maskrcnn_jax.models.traces import Features, Losses, Trace, TrainTrace, Vari
 from maskrcnn_jax.nn import BoxHead, Fpn, MaskHead, RpnHead, build_trunk
 from maskrcnn_jax.structs import AnchorSamples, Batch, Detections, Instances, Proposals, RoiSamples
 
-Canvases = UInt8[Array, "b h w 3"] | Float[Array, "b h w 3"]
+Canvases = UInt8[Array, "b h w c"] | UInt16[Array, "b h w c"] | Float[Array, "b h w c"]
 POOLED_LEVELS = 4  # RoIs are read from P2 ... P5; P6 is the RPN's alone
 
 
@@ -27,7 +27,7 @@ def init(key: Key[Array, ""], config: ModelConfig) -> Variables:
     pool, channels = config.pool, config.fpn.channels
     trunk = build_trunk(config.backbone).channels
     inputs = {
-        "backbone": jnp.zeros((1, 32, 32, 3)),
+        "backbone": jnp.zeros((1, 32, 32, config.input.channels)),
         "fpn": [jnp.zeros((1, side, side, c)) for side, c in zip((8, 4, 2, 1), trunk, strict=True)],
         "rpn_head": [jnp.zeros((1, 1, 1, channels))],
         "box_head": jnp.zeros((1, pool.box_size, pool.box_size, channels)),
@@ -45,7 +45,7 @@ def trace(variables: Variables, images: Canvases, sizes: Int[Array, "b 2"], conf
 
     Args:
       variables: as `init` gives them.
-      images: RGB canvases, 0-255, zero outside the image proper.
+      images: canvases of the channels and values that `config.input` says, RGB bytes say; zero outside the image proper.
       sizes: (height, width) of the image proper, canvas pixels.
       config: the model.
       mesh: devices that the batch is spread over, axis `data`.

@@ -27,7 +27,7 @@ class ResNet(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _h _w _c"], ...]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> tuple[Float[Array, "b _h _w _c"], ...]:
         """C2, C3, C4, C5 at strides 4, 8, 16, 32."""
         config = self.config
         x = ConvNorm(config.width, 7, stage_norm(config, 0), config.norm_epsilon, stride=2, name="stem")(x)

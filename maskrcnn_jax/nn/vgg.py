@@ -21,7 +21,7 @@ class Vgg(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b _h _w _c"], ...]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> tuple[Float[Array, "b _h _w _c"], ...]:
         """C2, C3, C4, C5 at strides 4, 8, 16, 32: conv3_3, conv4_3, conv5_3 and the last pool; odd sides are rounded down."""
         convs = nn.remat(_convs, static_argnums=2) if self.remat else _convs
         outputs = []

@@ -71,9 +71,11 @@ def difference_table(rows: Sequence[Difference]) -> Table:
 
 
 def _example(stored: Checkpoint) -> Example:
-    """The first procedural picture; its labels are counted round where the model has fewer classes."""
-    example = ShapesSource(start=0, count=1)[0]
-    return example._replace(labels=(example.labels - 1) % stored.config.model.num_classes + 1)
+    """The first procedural picture; its labels, and its channels, are counted round where the model has others."""
+    example, config = ShapesSource(start=0, count=1)[0], stored.config.model
+    image = example.image[..., np.arange(config.input.channels) % 3].astype(config.input.dtype)
+    image *= np.iinfo(image.dtype).max // 255
+    return example._replace(image=image, labels=(example.labels - 1) % config.num_classes + 1)
 
 
 def _walk(stored: Checkpoint, example: Example) -> Walk:

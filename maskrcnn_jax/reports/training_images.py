@@ -37,7 +37,7 @@ def training_images(config: ExperimentConfig, source: Source, count: int) -> Ite
 
     Args:
       config: the experiment; `data.workers` is not used.
-      source: the training data; `open_source(config.data, "train")`, or one of the user's own.
+      source: the training data; `open_source(config.data, "train", config.model.input)`, or one of the user's own.
       count: at least 1.
 
     Raises:
@@ -53,7 +53,7 @@ def _all(config: ExperimentConfig, source: Source, steps: int) -> Iterator[Train
             if batch.void.any():
                 raise DataError(str(batch.faults[0]))
             for row in range(len(batch.image)):
-                shown = example_of(batch, row)
+                shown = example_of(batch, row, config.model.input.dtype)
                 picture = visualize.draw_example(shown, source.categories)
                 cut, fault = int(batch.objects_cut[row]), str(batch.faults[row])
                 yield TrainingImage(step, row, shown.image_id, picture, len(shown.labels), cut, fault)

@@ -30,7 +30,8 @@ def checked_sources(config: ExperimentConfig, sources: tuple[Source, Source] | N
         without a canvas.
     """
     if sources is None:  # validation first: its file is the smaller, so that a wrong path in it is told at once
-        val_source, train_source = open_source(config.data, "val"), open_source(config.data, "train")
+        image = config.model.input
+        val_source, train_source = open_source(config.data, "val", image), open_source(config.data, "train", image)
     else:
         check_sources(sources)
         train_source, val_source = sources

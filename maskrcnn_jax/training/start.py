@@ -24,8 +24,10 @@ from maskrcnn_jax.weights import (
     backbone_from_classifier,
     differences,
     from_arrays,
+    inflate,
     other_numerics,
     read_source,
+    stem_path,
     system_of,
 )
 
@@ -99,6 +101,10 @@ def _read(source: str, model: Model, shapes: Variables, new_classes: bool) -> di
 def _from_checkpoint(path: Path, model: Model, shapes: Variables, new_classes: bool) -> dict[str, Any]:
     loaded, wanted = checkpoint.load(path), flatten_dict(shapes, sep="/")
     stored = _norms_as_in(wanted, flatten_dict(loaded.variables, sep="/"))
+    stem = "/".join(("params", *stem_path(model.config.backbone)))
+    if stem in stored:
+        bgr = loaded.config.model.input.channel_order == "bgr"
+        stored[stem] = inflate(stored[stem], model.config.input.channels, axis=2, reverse=bgr)
     left_out = {name for name in wanted if new_classes and tuple(name.split("/")[1:3]) in CLASS_LAYERS}
     _require_fit(path, stored, wanted, left_out=left_out)
     _warn_of(path, differences(model.config, loaded.config.model))

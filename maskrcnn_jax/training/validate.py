@@ -141,7 +141,7 @@ def _results(predictor: Predictor, source: Source, indices: range) -> Iterator[t
     for start in range(0, len(indices), chunk):
         ids, images = [], []
         for i in indices[start : start + chunk]:
-            example = read_example(source, i)
+            example = read_example(source, i, predictor.model.config.input)
             ids.append(int(example.image_id))
             images.append(example.image)
         yield from zip(ids, predictor(images), strict=True)

@@ -11,6 +11,7 @@ from pycocotools import mask as mask_utils
 
 from maskrcnn_jax.structs import Category, Example, Result
 from maskrcnn_jax.visualize.colors import Color, instance_color
+from maskrcnn_jax.visualize.rendering import AnyImage, as_rgb
 from maskrcnn_jax.visualize.text import Label, Rectangle, write_labels
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -22,11 +23,11 @@ _SHADE = (0, 0, 0)  # under bold outlines, so that they show on any ground
 _BOLD = 60  # sides of a typical object, in line widths, from which outlines are bold
 
 
-def draw(image: Picture, result: Result, categories: Sequence[Category], *, score_threshold: float = 0.5) -> Picture:
+def draw(image: AnyImage, result: Result, categories: Sequence[Category], *, score_threshold: float = 0.5) -> Picture:
     """Detections on their image, each with the label "name score".
 
     Args:
-      image: RGB; it is not changed.
+      image: RGB, or of other channels and values, see `as_rgb`; it is not changed.
       result: detections in the pixels of `image`; one mask at a time is decoded.
       categories: label k is `categories[k - 1]`.
       score_threshold: detections below it are not drawn.
@@ -62,13 +63,13 @@ def example_as_result(example: Example) -> Result:
     )
 
 
-def _paint(image: Picture, result: Result, texts: dict[int, str]) -> Picture:
+def _paint(image: AnyImage, result: Result, texts: dict[int, str]) -> Picture:
     """The picture of the objects that have a text, which are in the order of their right to a label."""
     height, width = image.shape[:2]
     if (height, width) != tuple(result.size):
         raise ValueError(f"the image is {(height, width)}, the objects are of one of {tuple(result.size)}; pass the image they belong to")
     factor = min(_LARGEST_FACTOR, max(1, math.ceil(_READABLE / max(height, width))))
-    picture = _enlarge(image, factor)
+    picture = _enlarge(as_rgb(image), factor)
     colors = {i: instance_color(int(result.labels[i]), i) for i in texts}
     rectangles = {i: _rectangle(result.boxes[i], factor, picture) for i in texts}
     areas = {i: int(mask_utils.area(result.masks[i])) for i in texts}

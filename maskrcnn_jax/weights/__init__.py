@@ -7,6 +7,7 @@ from maskrcnn_jax.weights.files import Arrays, read_weights
 from maskrcnn_jax.weights.names import System
 from maskrcnn_jax.weights.published import PUBLISHED, Progress, cache_folder, locate, read_source
 from maskrcnn_jax.weights.recognise import Origin, differences, other_numerics, recognise, system_of, unlike_published
+from maskrcnn_jax.weights.stem import inflate, stem_path
 from maskrcnn_jax.weights.writing import require_new, write_weights
 
 __all__ = [
@@ -22,12 +23,14 @@ __all__ = [
     "cache_folder",
     "differences",
     "from_arrays",
+    "inflate",
     "locate",
     "other_numerics",
     "read_source",
     "read_weights",
     "recognise",
     "require_new",
+    "stem_path",
     "system_of",
     "to_arrays",
     "unlike_published",

@@ -12,8 +12,11 @@ from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, weights_only
 from maskrcnn_jax.weights.layouts import Entry, their_shape, to_ours, to_theirs
 from maskrcnn_jax.weights.names import resnet_name, vgg_name
+from maskrcnn_jax.weights.stem import inflate
 
 UNUSED = ("fc", "classifier.0", "classifier.3", "classifier.6", "pre_logits.fc1", "pre_logits.fc2", "head.fc")  # layers after the trunk
+
+STEMS = {"conv1.weight", "features.0.weight"}  # a ResNet's and a VGG's first layer
 
 
 def backbone_from_classifier(arrays: Arrays, variables: Variables) -> Variables:
@@ -23,7 +26,8 @@ def backbone_from_classifier(arrays: Arrays, variables: Variables) -> Variables:
       arrays: by torchvision's or timm's names, which differ after the trunk alone, in PyTorch's layouts. The layers that
         classify and `num_batches_tracked` are not used. timm's ResNets with anti-aliasing (resnetaa, resnetblur) have the arrays
         of plain ones and compute something else: do not give them.
-      variables: of a model, or their shapes alone, for the names and shapes wanted.
+      variables: of a model, or their shapes alone, for the names and shapes wanted. The first layer's kernel, of RGB, is inflated
+        to other channels of theirs, see `weights.stem`.
 
     Raises:
       WeightsError: arrays that are missing, unexpected or of another shape, all of them in one list; or the model has group norms.
@@ -37,6 +41,8 @@ def backbone_from_classifier(arrays: Arrays, variables: Variables) -> Variables:
     used = {name: array for name, array in weights_only(arrays).items() if name.rpartition(".")[0] not in UNUSED}
     used = _fold_biases(used) if normed else used
     names = {entry.name: their_shape(wanted[path].shape, entry) for path, entry in entries.items()}
+    for stem in names.keys() & used.keys() & STEMS:
+        used[stem] = inflate(used[stem], names[stem][1], axis=1)
     if problems := misfits({name: array.shape for name, array in used.items()}, names):
         raise WeightsError(
             "these weights do not fit the backbone (check model.backbone.kind, depth, width, groups, width_per_group and norm, which is "

@@ -16,6 +16,7 @@ from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, weights_only
 from maskrcnn_jax.weights.layouts import Entry, their_shape, to_ours, to_theirs
 from maskrcnn_jax.weights.names import System, entry
+from maskrcnn_jax.weights.stem import inflate, is_bgr, stem_path
 
 CLASS_LAYERS = {("box_head", "classes"), ("box_head", "deltas"), ("mask_head", "masks")}  # their shapes depend on the number of classes
 GROUPS = 32  # of every group norm of torchvision's and Detectron2's models
@@ -28,7 +29,8 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig, *, new_clas
       system: whose names and layouts `arrays` have.
       arrays: by name; half precision becomes float32. Prefixes that wrappers add (`module.`, `_orig_mod.`) and torchvision's
         names before 0.12 are understood.
-      config: one of the presets, say; its classes are the weights'.
+      config: one of the presets, say; its classes are the weights'. The first layer's kernel, of RGB, is inflated to other channels of its
+        `input`, see `weights.stem`.
       new_classes: whether the layers whose shapes depend on the classes (`CLASS_LAYERS`) are left out, whatever they are there.
 
     Raises:
@@ -37,6 +39,9 @@ def from_arrays(system: System, arrays: Arrays, config: ModelConfig, *, new_clas
     """
     found = todays_names(system, arrays)
     wanted = dict(entries(system, config))
+    stem = wanted["params", *stem_path(config.backbone)][0].name
+    if stem in found:
+        found[stem] = inflate(found[stem], config.input.channels, axis=1, reverse=system == "detectron2" and is_bgr(arrays))
     names = {e.name: their_shape(leaf.shape, e) for e, leaf in wanted.values()}
     left_out = {path for path in wanted if new_classes and path[1:3] in CLASS_LAYERS}
     if problems := misfits({name: array.shape for name, array in found.items()}, names, {wanted[path][0].name for path in left_out}):
@@ -55,8 +60,13 @@ def to_arrays(system: System, variables: Variables, config: ModelConfig) -> Arra
     """The arrays of `variables` by another system's names and in its layouts; the inverse of `from_arrays`.
 
     Raises:
-      WeightsError: the config has a VGG, as no detector of theirs does.
+      WeightsError: the config has a VGG, or other images than RGB, as no detector of theirs does.
     """
+    if config.input.channels != 3:
+        raise WeightsError(
+            f"{system}'s models read images of 3 channels, and model.input.channels is {config.input.channels}: "
+            "keep such a model in a checkpoint of this package"
+        )
     leaves = flatten_dict(variables)
     return {e.name: np.ascontiguousarray(to_theirs(np.asarray(leaves[path]), e)) for path, (e, _) in entries(system, config)}
 

@@ -16,6 +16,7 @@ from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import WRAPPERS, Arrays
 from maskrcnn_jax.weights.names import System, entry
 from maskrcnn_jax.weights.published import EPSILON_ZERO, has_digest
+from maskrcnn_jax.weights.stem import is_bgr
 
 TRUNKS: dict[System, str] = {"torchvision": "backbone.body.", "detectron2": "backbone.bottom_up."}
 PRESETS = {
@@ -231,7 +232,7 @@ def _detectron2_input(config: ModelConfig, arrays: Arrays) -> ModelConfig:
         mean, std = (_three(name, arrays[name]) for name in ("pixel_mean", "pixel_std"))
         if min(std) <= 0:
             raise WeightsError(f"pixel_std is {std}, whose numbers must be positive; correct it, or leave it and pixel_mean out")
-        order: Any = "rgb" if mean[0] > mean[2] else "bgr"  # of pictures red is the brightest on average, blue the darkest
+        order: Any = "bgr" if is_bgr(arrays) else "rgb"
         image = replace(image, channel_order=order, mean=mean, std=std)
     return replace(config, backbone=backbone, input=image)
 

@@ -15,6 +15,7 @@ from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.data.shapes import CATEGORIES
 from maskrcnn_jax.inference import Predictor
 from tests import tiny
+from tests.training.spectra import Spectra
 
 
 def test_train_writes_a_run_folder_with_the_changed_fields(trained):
@@ -294,12 +295,12 @@ def test_what_is_drawn_is_counted_apart(threshold, says, images, tmp_path, capsy
 
 @pytest.mark.usefixtures("instant")
 def test_what_was_found_before_the_command_is_stopped_is_written(images, tmp_path, monkeypatch):
-    def stopped(path):
+    def stopped(path, _):
         if path == images[1]:
             raise KeyboardInterrupt
         return np.zeros((64, 64, 3), np.uint8)
 
-    monkeypatch.setattr("maskrcnn_jax.cli.predict.read_image", stopped)
+    monkeypatch.setattr("maskrcnn_jax.cli.predict.read_channels", stopped)
     monkeypatch.setattr(inference, "CALLS_AT_ONCE", 1)
     with pytest.raises(SystemExit, match="130"):
         main(["predict", "run", *map(str, images), "--out", str(tmp_path / "found")])
@@ -349,6 +350,27 @@ def test_show_data_draws_training_images_with_the_changed_fields(tiny_config, tm
     assert picture.shape == (512, 512, 3)  # a canvas of 64 x 64, eight times as large
     assert len(np.unique(picture[300:].reshape(-1, 3), axis=0)) == 1  # the image is half as large, the rest the mean colour
     assert re.search(rf"3 pictures, \d+ objects, 0 cut by data.max_objects 8: {re.escape(str(out))}", capsys.readouterr().out)
+
+
+def test_show_data_draws_files_of_five_channels_and_16_bits(tmp_path):
+    row = {
+        "id": 7,
+        "image_id": 100,
+        "category_id": 30,
+        "iscrowd": 0,
+        "bbox": [8, 4, 16, 16],
+        "segmentation": [[8, 4, 24, 4, 24, 20, 8, 20]],
+    }
+    categories = [{"id": category.id, "name": category.name} for category in Spectra.categories]
+    images = [{"id": 100, "file_name": "0.npy", "height": 48, "width": 60}]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": [row], "categories": categories}))
+    np.save(tmp_path / "0.npy", Spectra(1)[0].image)
+    (tmp_path / "spectra.py").write_text("from tests.training.spectra import experiment as get_config\n")
+    files = ["--data.kind", "coco", "--data.train-annotations", str(tmp_path / "a.json"), "--data.train-images", str(tmp_path)]
+    main(["show-data", str(tmp_path / "spectra.py"), "--out", str(tmp_path / "shown"), "--count", "1", *files])
+    (path,) = (tmp_path / "shown").iterdir()
+    assert path.name == "step000001_00_image100.png"
+    assert cv2.imread(str(path)).std() > 10
 
 
 @pytest.mark.parametrize(

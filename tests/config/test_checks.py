@@ -11,6 +11,8 @@ from maskrcnn_jax.config import ConfigError
 
 WIDTHS = "must be a positive number, with group_norm a multiple of 8, above 256 of 32; got "
 BOTTLENECKS = "where there are no bottlenecks; ResNets of depth 50 and above have them; got "
+ONE_A_CHANNEL = "must have a number for each of the 2 channels, in the units of the images' values"
+GREY = {"channels": 1, "mean": (1.0,), "std": (1.0,)}
 VGG = {"kind": "vgg", "depth": 16}
 
 # (class, field, a value out of its range, what the error says after the field's name); one row a check, none twice.
@@ -18,6 +20,23 @@ WRONG = [
     ("InputConfig", "min_side", {"min_side": 0}, "must be positive and at most max_side; got 0"),
     ("InputConfig", "min_side", {"min_side": 65, "max_side": 64}, "must be positive and at most max_side; got 65"),
     ("InputConfig", "std", {"std": (1.0, 0.0, 1.0)}, "must be positive; got (1.0, 0.0, 1.0)"),
+    ("InputConfig", "channels", {"channels": 0}, "must be at least 1; got 0"),
+    ("InputConfig", "mean", {"channels": 2, "std": (1.0, 1.0)}, f"{ONE_A_CHANNEL}; got (123.675, 116.28, 103.53)"),
+    ("InputConfig", "mean", {"channels": 2, "mean": (1.0,), "std": (1.0, 1.0)}, f"{ONE_A_CHANNEL}; got (1.0,)"),
+    ("InputConfig", "std", {"channels": 2, "mean": (1.0, 1.0)}, f"{ONE_A_CHANNEL}; got (58.395, 57.12, 57.375)"),
+    ("InputConfig", "channel_order", GREY | {"channel_order": "bgr"}, "is of images of 3 channels; leave it at rgb; got 'bgr'"),
+    (
+        "InputConfig",
+        "std",
+        {"dtype": "uint16"},
+        "is of bytes; with dtype uint16 give mean and std in the units of its values; got (58.395, 57.12, 57.375)",
+    ),
+    (
+        "InputConfig",
+        "resize",
+        GREY | {"dtype": "uint16", "resize": "pillow"},
+        "must be uint8 or float with dtype uint16: Pillow resizes bytes; got 'pillow'",
+    ),
     ("InputConfig", "multiple", {"multiple": 48}, "must be a positive multiple of 32; got 48"),
     ("InputConfig", "multiple", {"multiple": 0}, "must be a positive multiple of 32; got 0"),
     ("InputConfig", "canvases", {"canvases": ()}, "needs at least one (height, width); got ()"),

@@ -27,6 +27,8 @@ UNUSUAL = ExperimentConfig(
     optimizer=OptimizerConfig(clip_norm=10.0, milestones=(10, 20)),
 )
 
+FOUR = "tuple[float, float, float, float]"
+
 
 @pytest.mark.parametrize("config", [ExperimentConfig(), UNUSUAL])
 def test_a_configuration_survives_json(config):
@@ -67,7 +69,7 @@ def test_dataclasses_may_stand_for_themselves():
     [
         ({"learning_rate": 0.1}, "ExperimentConfig has no field learning_rate; its fields are model, data, optimizer, train, eval"),
         ({"optimizer": {"lr": 0.1}}, "OptimizerConfig has no field optimizer.lr; its fields are kind, learning_rate"),
-        ({"model": {"input": {"max": 1}}}, "InputConfig has no field model.input.max; its fields are channel_order"),
+        ({"model": {"input": {"max": 1}}}, "InputConfig has no field model.input.max; its fields are channels, dtype"),
         ({"optimizer": {"b": 0, "a": 0}}, "OptimizerConfig has no field optimizer.a; its"),
     ],
 )
@@ -94,7 +96,7 @@ def test_an_unknown_field_is_named_with_the_known_ones(values, message):
         ({"train": {"weights": 1}}, "train.weights must be str; got 1"),
         ({"model": {"backbone": {"depth": 51}}}, "model.backbone.depth must be Literal[16, 18, 34, 50, 101, 152]; got 51"),
         ({"model": {"backbone": {"depth": 50.0}}}, "model.backbone.depth must be Literal[16, 18, 34, 50, 101, 152]; got 50.0"),
-        ({"model": {"input": {"mean": [1.0, 2.0]}}}, "model.input.mean must be tuple[float, float, float]; got [1.0, 2.0]"),
+        ({"model": {"propose": {"coder_weights": [1.0, 2.0]}}}, f"model.propose.coder_weights must be {FOUR}; got [1.0, 2.0]"),
         ({"model": {"input": {"canvases": [[64]]}}}, "model.input.canvases must be tuple[int, int]; got [64]"),
         ({"model": {"input": {"canvases": "64"}}}, "model.input.canvases must be tuple[tuple[int, int], ...]; got '64'"),
     ],

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import AugmentConfig, InputConfig
+from maskrcnn_jax.config import AugmentConfig, ConfigError, DataConfig, ExperimentConfig, InputConfig, ModelConfig
 from maskrcnn_jax.data import ShapesSource, fit_boxes, flip_horizontal, resize, train_transform
 from tests.data.painted import assert_masks_are_where_the_image_shows_them, assert_whole, drawn, painted
 
@@ -198,6 +198,61 @@ def test_other_ways_of_resizing_keep_their_type_and_size(kind):
         assert shown.image.min() >= 0
         assert shown.image.max() <= 255
         assert_whole(shown)
+
+
+FIVE = (0, 1, 2, 0, 1)  # channels of RGB that stand in five
+SPECTRA = replace(INPUT, channels=5, dtype="uint16", mean=(0.0,) * 5, std=(1.0,) * 5)
+OF_ANY_CHANNELS = ONE_BY_ONE | {
+    "rotation": AugmentConfig(rotate=30.0),
+    "brightness": AugmentConfig(brightness=0.4),
+    "blur": AugmentConfig(blur=2.0),
+    "all": AugmentConfig(scale=(0.5, 2.0), crop=0.8, rotate=20.0, copy_paste=0.5, mosaic=0.5, brightness=0.4, blur=1.0),
+}
+
+
+def spectrum(example):
+    """Its channels as five of 16 bits, white as white."""
+    return example._replace(image=example.image[..., FIVE].astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+@pytest.mark.parametrize("name", OF_ANY_CHANNELS)
+def test_five_channels_of_16_bits_change_as_rgb_bytes_do(name, kind):
+    augment, rgb, five = OF_ANY_CHANNELS[name], replace(INPUT, resize=kind), replace(SPECTRA, resize=kind)
+    for seed in range(4):
+        shown = transformed(seed, augment, rgb)
+        found = train_transform(
+            spectrum(painted(seed, crowds=True)), np.random.default_rng(seed), CANVAS, five, augment, lambda rng: spectrum(another(rng))
+        )
+        assert found.image.dtype == (np.float32 if kind == "float" else np.uint16)
+        # Bytes are rounded by each of at most four steps (turned, resized, recoloured, blurred), and OpenCV's weights of bytes are coarser.
+        assert np.abs(found.image / 257 - shown.image[..., FIVE]).max() <= 3
+        assert equal(found[1:], shown[1:])
+
+
+def test_contrast_of_five_channels_of_16_bits_is_around_their_mean():
+    example = spectrum(painted(0))
+    shown = train_transform(example, np.random.default_rng(0), (60, 80), replace(SPECTRA, min_side=60), replace(STILL, contrast=0.2), none)
+    changed = (shown.image.max() - shown.image.min()) / 65535
+    assert 0.8 <= changed < 1  # of this seed
+    assert shown.image.min() == pytest.approx((1 - changed) * example.image.mean(), abs=1)
+    assert equal(shown[1:], example[1:])
+
+
+def test_corners_of_five_channels_have_the_mean_of_each():
+    inputs = replace(SPECTRA, mean=(1.0, 300.0, 65535.0, 70000.0, -5.0))
+    shown = train_transform(spectrum(painted(0)), np.random.default_rng(1), CANVAS, inputs, replace(STILL, scale=(0.5, 0.5)), none)
+    assert shown.image[-1, -1].tolist() == [1, 300, 65535, 65535, 0]
+
+
+@pytest.mark.parametrize("name", ["saturation", "hue"])
+def test_saturation_and_hue_are_refused_where_there_is_no_rgb(name):
+    data = DataConfig(augment=AugmentConfig(**{name: 0.1}))
+    with pytest.raises(
+        ConfigError, match=rf"data\.augment\.{name} is of RGB, and model\.input\.channels is 5; leave data\.augment\.{name} at 0"
+    ):
+        ExperimentConfig(data=data, model=ModelConfig(input=SPECTRA))
+    assert ExperimentConfig(data=data).data == data
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (300, 2)])

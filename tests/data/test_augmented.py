@@ -7,6 +7,7 @@ import pytest
 
 from maskrcnn_jax.config import AugmentConfig, DataConfig, InputConfig
 from maskrcnn_jax.data import Albumentations, Augmented, DataError, Plan, Source, batches, check_source, flip_horizontal
+from maskrcnn_jax.data.augmented import apply
 from tests.data.painted import Painted, assert_masks_are_where_the_image_shows_them, assert_whole, drawn, painted
 
 INPUT = InputConfig(min_side=60, max_side=80, canvases=((64, 96), (96, 64)), mean=(0.0, 0.0, 0.0))
@@ -85,6 +86,16 @@ def test_a_function_that_fails_or_returns_no_example_is_told_with_the_image(augm
         made(augment)
     assert said in str(error.value)
     assert "image id 10" in str(error.value)
+
+
+def test_a_function_may_not_change_what_the_model_reads():
+    example = painted(3)
+    five = example._replace(image=example.image[..., [0, 1, 2, 0, 1]].astype(np.uint16))
+    input_config = InputConfig(channels=5, dtype="uint16", mean=(0.0,) * 5, std=(1.0,) * 5)
+    rng = np.random.default_rng(0)
+    assert equal(apply(lambda e, _: flip_horizontal(e), five, rng, 3, input_config), flip_horizontal(five))
+    with pytest.raises(DataError, match=r"image id 3: what your own augmentation returned .*; give uint16\[height, width, 5\]"):
+        apply(lambda e, _: e._replace(image=e.image[..., :3]), five, rng, 3, input_config)
 
 
 class Pipeline:

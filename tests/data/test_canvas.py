@@ -91,3 +91,17 @@ def test_an_equal_size_changes_no_value(rng, kind):
     found = resize_image(image, (5, 7), kind)
     assert found.dtype == (np.uint8 if kind == "pillow" else np.float32)
     np.testing.assert_array_equal(found, image)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5, 9, 200])
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("uint8", np.uint8), ("uint8", np.uint16), ("float", np.uint8), ("float", np.uint16), ("pillow", np.uint8)]
+)
+def test_any_number_of_channels_is_resized_as_each_alone(kind, channels, dtype, rng):
+    image = rng.integers(0, np.iinfo(dtype).max, (23, 31, channels), dtype)
+    found = resize_image(image, (14, 40), kind)
+    assert found.shape == (14, 40, channels)
+    assert found.dtype == (np.float32 if kind == "float" else dtype)
+    alone = np.stack([resize_image(np.repeat(image[..., i : i + 1], 3, axis=2), (14, 40), kind)[..., 0] for i in range(channels)], axis=2)
+    # OpenCV takes other instructions for other numbers of channels, which may round a half the other way.
+    np.testing.assert_allclose(found, alone, rtol=0, atol=1 if dtype == np.uint16 and kind == "uint8" else 0)

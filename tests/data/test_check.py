@@ -70,6 +70,20 @@ def test_what_cannot_is_named_with_the_image_id_and_the_remedy(field, value, mes
     assert str(error.value) == f"image id {example.image_id!r}: {message}"
 
 
+SIXTEEN = InputConfig(channels=5, dtype="uint16", mean=(0.0,) * 5, std=(1.0,) * 5)
+
+
+def test_the_config_says_what_an_image_is():
+    check_example(GOOD._replace(image=np.zeros((4, 6, 5), np.uint16)), 3, SIXTEEN)
+    for image in (GOOD.image, np.zeros((4, 6, 4), np.uint16), np.zeros((4, 6, 5), np.uint8), np.zeros((4, 6, 5), np.uint16).astype(">u2")):
+        with pytest.raises(DataError) as error:
+            check_example(GOOD._replace(image=image), 3, SIXTEEN)
+        assert str(error.value) == (
+            f"image id 7: image is {image.dtype}{list(image.shape)}; give uint16[height, width, 5], "
+            "or say otherwise by model.input.channels and model.input.dtype"
+        )
+
+
 def test_training_batches_are_made_of_checked_examples():
     class White(tiny.Squares):
         def __getitem__(self, i):

@@ -7,6 +7,7 @@ from maskrcnn_jax.data import (
     crop,
     drop_vanished,
     flip_horizontal,
+    flip_image,
     flip_vertical,
     mosaic,
     pad,
@@ -187,3 +188,14 @@ def test_both_flips_are_half_a_turn():
     example = painted(7)
     both = flip_vertical(flip_horizontal(example))
     assert equal(both, rotate(example, 180.0, (0, 0, 0)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 200])
+def test_images_of_any_channels_are_flipped(channels, dtype, rng):
+    image = rng.integers(0, 256, (6, 9, channels)).astype(dtype)
+    for axis, expected in ((0, image[::-1]), (1, image[:, ::-1])):
+        found = flip_image(image, axis)
+        assert found.flags.c_contiguous
+        assert found.dtype == dtype
+        assert np.array_equal(found, expected)

@@ -30,6 +30,13 @@ def test_float_images_become_bytes():
     assert (shown.image == 100).all()
 
 
+def test_float_images_of_16_bits_become_such():
+    example = painted(1)._replace(image=np.full((60, 80, 5), 40000.4, np.float32))
+    shown = example_of(make_batch([example], CANVAS, max_objects=8, mask_crop=30), 0, "uint16")
+    assert shown.image.dtype == np.uint16
+    assert (shown.image == 40000).all()
+
+
 def test_a_larger_object_comes_back_to_a_cell_of_its_grid():
     y, x = np.mgrid[:60, :80]
     disc = ((y - 30.0) ** 2 + (x - 40.0) ** 2 < 25**2).astype(np.uint8)

@@ -61,3 +61,18 @@ def test_error_names_std():
     with pytest.raises(ValueError) as error:
         normalise(jnp.zeros((1, 1, 3), jnp.uint8), jnp.asarray([1, 1]), mean=MEAN, std=(1.0, 0.0, 1.0), reverse_channels=False)
     assert str(error.value) == "std must be positive; got (1.0, 0.0, 1.0)"
+
+
+def test_any_number_of_channels_and_sixteen_bits(rng):
+    image = rng.integers(0, 65536, (4, 5, 7), np.uint16)
+    mean, std = tuple(1000.0 * i for i in range(7)), tuple(100.0 + i for i in range(7))
+    found = normalise(jnp.asarray(image), jnp.asarray([4, 5]), mean=mean, std=std, reverse_channels=False)
+    # Values up to 655: one rounding of the difference, one of the quotient.
+    assert_close(found, (image - np.array(mean)) / np.array(std), atol=1e-4)
+
+
+@pytest.mark.parametrize(("means", "stds"), [(1, 3), (3, 1), (4, 4)])
+def test_a_mean_and_a_std_a_channel(means, stds):
+    with pytest.raises(ValueError) as error:
+        normalise(jnp.zeros((1, 1, 3), jnp.uint8), jnp.asarray([1, 1]), mean=(0.0,) * means, std=(1.0,) * stds, reverse_channels=False)
+    assert str(error.value) == f"{means} means and {stds} standard deviations for 3 channels; give one a channel"

@@ -9,6 +9,7 @@ from maskrcnn_jax.data import DataError, example_of
 from maskrcnn_jax.reports import training_images
 from maskrcnn_jax.training import train_batches
 from tests import tiny
+from tests.training import spectra
 
 
 def config_of(**data):
@@ -30,6 +31,17 @@ def test_the_pictures_are_those_of_the_batches_that_training_reads():
         assert np.array_equal(shown.picture, picture)
     assert {shown.image_id for shown in found} <= set(range(100, 106))
     assert sum(shown.objects for shown in found) >= 4
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float"])
+def test_other_channels_and_values_are_drawn_as_their_rendering(kind):
+    config, source = spectra.experiment(), spectra.Spectra(4)
+    config = replace(config, model=replace(config.model, input=replace(spectra.INPUT, resize=kind, min_side=48)))
+    config = replace(config, data=replace(config.data, augment=AugmentConfig(flip=0.0)))
+    for shown in training_images(config, source, 2):
+        example = source[shown.image_id - 100]
+        expected = example._replace(image=visualize.as_rgb(example.image))
+        assert np.array_equal(shown.picture, visualize.draw_example(expected, source.categories))
 
 
 def test_workers_are_not_started():

@@ -44,7 +44,7 @@ def open_splits(config: ExperimentConfig, given: tuple[Source, Source] | None, f
     for i, split in enumerate(SPLITS):
         faults: list[Fault] = []
         try:
-            source = open_source(config.data, split, faults.append) if given is None else given[i]
+            source = open_source(config.data, split, config.model.input, tell=faults.append) if given is None else given[i]
             check_source(source)
             opened[split] = source
         except DataError as error:

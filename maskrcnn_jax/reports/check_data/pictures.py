@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from maskrcnn_jax import visualize
-from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, bitmap, covers_pixels, read_image, source_name, tight_box
+from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, bitmap, covers_pixels, read_channels, source_name, tight_box
 from maskrcnn_jax.reports.check_data.findings import Finding
 from maskrcnn_jax.reports.check_data.objects import Box, Mask, Objects, coco_objects, example_objects
 from maskrcnn_jax.reports.check_data.opening import Opened, dataset_name, part_of
@@ -75,16 +75,17 @@ class Pictures:
         return _sized(_around(image, drawn) if drawn else image)
 
 
-def _read(source: Source, index: int) -> tuple[UInt8[np.ndarray, "h w 3"], Objects]:
+def _read(source: Source, index: int) -> tuple[Picture, Objects]:
+    """An image as it can be shown, and its objects."""
     if not isinstance(source, CocoSource):
         example = source[index]
-        return example.image, example_objects(example)
+        return visualize.as_rgb(example.image), example_objects(example)
     height, width = source.sizes[index]
     try:
-        image = read_image(source.image_path(index), (int(height), int(width)))
+        image = read_channels(source.image_path(index), source.input_config, (int(height), int(width)))
     except ImageSizeError:
-        image = read_image(source.image_path(index))
-    return image, coco_objects(source, index)
+        image = read_channels(source.image_path(index), source.input_config)
+    return visualize.as_rgb(image), coco_objects(source, index)
 
 
 def _object(objects: Objects, k: int, source: Source) -> Drawn:

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from maskrcnn_jax.visualize.rendering import AnyImage, as_rgb
+
 SIDE = 16
 
 
@@ -17,9 +19,9 @@ class Print(NamedTuple):
     thumbnail: UInt8[np.ndarray, "16 17"]
 
 
-def make_print(image: UInt8[np.ndarray, "h w 3"]) -> Print:
-    """Of an image's pixels."""
+def make_print(image: AnyImage) -> Print:
+    """Of an image's pixels; the means are of its rendering, see `as_rgb`."""
     digest = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(image).data)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(as_rgb(image), cv2.COLOR_RGB2GRAY)
     return Print(digest.digest(), cv2.resize(grey, (SIDE + 1, SIDE), interpolation=cv2.INTER_AREA))

@@ -84,7 +84,7 @@ def check_data(
     findings += misfits(config, opened)
     if len(opened) == len(SPLITS):  # or files of the one that cannot be opened would count as extra
         findings += extra_files(opened)
-    surveys = {split: survey(split, source, findings, out) for split, source in opened.items()}
+    surveys = {split: survey(split, source, config.model.input, findings, out) for split, source in opened.items()}
     splits = tuple(summarise(of) for of in surveys.values())
     for surveyed, split in zip(surveys.values(), splits, strict=True):
         findings += [*same_in_split(surveyed), *over_capacity(config, surveyed), *unused_categories(split)]

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, UInt8
+from jaxtyping import Bool, Float32, Int
 from rich.console import Console
 from rich.progress import track
 
-from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, read_example, read_header, read_image
+from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, check_image, read_channels, read_example, read_header
+from maskrcnn_jax.data.channels import is_rgb_bytes
+from maskrcnn_jax.data.decode import ARRAY_ENDING
 from maskrcnn_jax.reports.check_data.findings import Finding, Place
 from maskrcnn_jax.reports.check_data.objects import ObjectFault, Objects, coco_objects, example_objects, inspect_objects
 from maskrcnn_jax.reports.check_data.opening import image_id, part_of, place_of
@@ -62,15 +65,15 @@ class Survey:
         return np.bincount(self.images if crowds else self.images[~self.crowd], minlength=len(self.source))
 
 
-def survey(split: str, source: Source, findings: list[Finding], console: Console) -> Survey:
-    """Read a split; what is wrong with its images and objects goes to `findings`."""
+def survey(split: str, source: Source, input_config: InputConfig, findings: list[Finding], console: Console) -> Survey:
+    """Read a split, whose images must be as `input_config` says; what is wrong with its images and objects goes to `findings`."""
     tables, boxes = [np.zeros((0, 3), np.int64)], [np.zeros((0, 4), np.float32)]  # of each image, its objects' rows
     annotation_ids: list[int | None] = []
     ids: dict[int, int] = {}
     prints: dict[int, Print] = {}
     for i in track(range(len(source)), f"reading {split}", console=console, transient=True):
         found: list[ObjectFault] = []
-        pixels, objects = _read(source, i, ids, found)
+        pixels, objects = _read(source, i, input_config, ids, found)
         if pixels is not None:
             prints[i] = make_print(pixels)
         if objects is not None and (seen := inspect_objects(objects, source.categories, found)):
@@ -95,20 +98,20 @@ def survey(split: str, source: Source, findings: list[Finding], console: Console
 
 
 def _read(
-    source: Source, i: int, ids: dict[int, int], found: list[ObjectFault]
-) -> tuple[UInt8[np.ndarray, "h w 3"] | None, Objects | None]:
+    source: Source, i: int, input_config: InputConfig, ids: dict[int, int], found: list[ObjectFault]
+) -> tuple[np.ndarray | None, Objects | None]:
     """Pixels and objects of image `i`, None what cannot be had; its id goes to `ids`, what is wrong with the image to `found`."""
     known = image_id(source, i)
     if known is not None:
         ids[i] = known
     part, index = part_of(source, i)
     if isinstance(part, CocoSource):
-        pixels = _read_file(part, index, found)
+        pixels = _read_file(part, index, input_config, found)
         # The size that only the JSON tells may be a slip of the pen, and masks of it more than memory holds.
         drawable = pixels is not None or int(part.sizes[index].prod()) <= MOST_PIXELS
         return pixels, coco_objects(part, index) if drawable else None
     try:
-        example = read_example(part, index)
+        example = read_example(part, index, input_config)
     except DataError as error:
         found.append(ObjectFault("example", str(error), (None,)))
         return None, None
@@ -116,12 +119,13 @@ def _read(
     return example.image, example_objects(example)
 
 
-def _read_file(source: CocoSource, i: int, found: list[ObjectFault]) -> UInt8[np.ndarray, "h w 3"] | None:
+def _read_file(source: CocoSource, i: int, input_config: InputConfig, found: list[ObjectFault]) -> np.ndarray | None:
     path, (height, width) = source.image_path(i), source.sizes[i]
     if not path.exists():
         return None  # told when the source was opened
     try:
-        pixels = read_image(path, (int(height), int(width)))
+        pixels = read_channels(path, source.input_config, (int(height), int(width)))
+        check_image(pixels, str(path), input_config)
     except DataError as error:
         kind = "image-size" if isinstance(error, ImageSizeError) else "unreadable-image"
         found.append(ObjectFault(kind, str(error).removeprefix(f"{path}: "), (None,)))
@@ -131,8 +135,12 @@ def _read_file(source: CocoSource, i: int, found: list[ObjectFault]) -> UInt8[np
 
 
 def _header_faults(source: CocoSource, i: int) -> Iterator[tuple[str, str]]:
-    header = read_header(source.image_path(i))
-    if header.mode != "RGB":
+    """What is done to a file's pixels on the way to RGB bytes; other channels and types are taken as they are stored, or refused."""
+    path = source.image_path(i)
+    if path.suffix.lower() == ARRAY_ENDING:
+        return
+    header = read_header(path)
+    if is_rgb_bytes(source.input_config) and header.mode != "RGB":
         yield MODES.get(header.mode, "other-mode"), f"Pillow's mode {header.mode}; convert it to 8-bit RGB where that is not what you want"
     if header.orientation != 1:
         yield "exif", f"EXIF orientation {header.orientation}; turn the pixels and remove the tag, so that every program shows the same"

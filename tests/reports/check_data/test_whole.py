@@ -182,6 +182,58 @@ def test_shapes_are_sound():
     assert all(finding.places[0].image_id is not None for finding in report.findings if finding.kind == "anchor-iou")
 
 
+@pytest.fixture
+def spectral(tmp_path):
+    """The clean dataset with five channels of 16 bits in .npy files, and its experiment."""
+    dataset = clean()
+    for split in dataset.documents:
+        for row in dataset.documents[split]["images"]:
+            del dataset.files[row["file_name"]]
+            row["file_name"] = f"{row['id']:03d}.npy"
+            image = texture(row["id"])[..., [0, 1, 2, 0, 1]].astype(np.uint16) * 100
+            dataset.files[row["file_name"]] = lambda path, image=image: np.save(path, image)
+    input_config = InputConfig(
+        channels=5, dtype="uint16", mean=(12000.0,) * 5, std=(6000.0,) * 5, min_side=64, max_side=96, canvases=((64, 96),)
+    )
+    return dataset, input_config
+
+
+def test_other_channels_and_16_bits_are_sound_where_the_config_asks_for_them(spectral, tmp_path):
+    dataset, input_config = spectral
+    report = check(experiment(dataset.write(tmp_path), input=input_config))
+    assert report.findings == ()
+    assert report.sound
+
+
+def test_a_file_of_other_channels_than_the_config_asks_for_is_told(spectral, tmp_path):
+    dataset, input_config = spectral
+    dataset.files["003.npy"] = lambda path: np.save(path, texture(3))
+    dataset.files["004.npy"] = lambda path: np.save(path, np.zeros((10, 96, 5), np.uint16))
+    dataset.files["005.npy"] = lambda path: np.save(path, texture(6)[..., [0, 1, 2, 0, 1]].astype(np.uint16) * 100)
+    config = experiment(dataset.write(tmp_path), input=input_config)
+    report, pictures = check_data(config, step=False, console=Console(file=io.StringIO()))
+    kinds = {finding.kind: finding for finding in report.findings}
+    assert {kind: finding.places[0].image_id for kind, finding in kinds.items()} == {
+        "unreadable-image": 3,
+        "image-size": 4,
+        "duplicate-image": 5,
+    }
+    assert "the file holds 3 channels of uint8" in kinds["unreadable-image"].message
+    assert pictures.jpeg(kinds["unreadable-image"]) is None
+    assert pictures.jpeg(kinds["image-size"])
+    assert pictures.jpeg(kinds["duplicate-image"])
+
+
+def test_sources_of_other_channels_are_checked_against_the_config(spectral, tmp_path):
+    dataset, input_config = spectral
+    config = experiment(dataset.write(tmp_path), input=input_config)
+    sources = tuple(open_source(config.data, split, input_config) for split in ("train", "val"))
+    assert check(config, sources=sources).findings == ()
+    report = check(experiment(config.data), sources=sources)
+    assert {finding.kind for finding in report.findings} == {"unreadable-image"}
+    assert "give uint8[height, width, 3], RGB" in report.findings[0].message
+
+
 class Broken(tiny.Squares):
     def __getitem__(self, i):
         if i == 1:

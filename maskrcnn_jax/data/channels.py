@@ -1,0 +1,130 @@
+"""Image files of any number of channels, of 8 or 16 bits."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8, UInt16
+from PIL import Image, ImageFile, TiffImagePlugin
+
+from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.data.canvas import Size
+from maskrcnn_jax.data.decode import ARRAY_ENDING, match_size, opened, read_image, readable, turn
+from maskrcnn_jax.data.source import DataError
+
+RGB_BYTES = InputConfig()
+"""Of an image that is uint8[h, w, 3]."""
+
+REMEDY = "save its channels as a NumPy array, [height, width, channels] in a .npy file"
+_SAMPLES_PER_PIXEL = 277  # a TIFF's tag
+
+
+def is_rgb_bytes(config: InputConfig) -> bool:
+    """Whether images are uint8[h, w, 3], RGB."""
+    return (config.channels, config.dtype) == (RGB_BYTES.channels, RGB_BYTES.dtype)
+
+
+def read_channels(
+    path: Path, input_config: InputConfig, size: Size | None = None
+) -> UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]:
+    """Decode an image file to the channels and the type that `input_config` says.
+
+    Three channels of bytes are RGB, and every file becomes that as `read_image` says. Anything else a file must hold just so, and
+    its values are kept; but where one channel of bytes is wanted, colours of bytes become grey (ITU-R 601), without alpha.
+
+    The channels are a .npy file's last axis (it may lack one where there is one channel), a TIFF's pages, in which those of each
+    page follow one another, or what the pixels of any other image have. EXIF orientation is applied as by `read_image`, but not to
+    16-bit colours.
+
+    Args:
+      path: the file.
+      input_config: its `channels` and `dtype` alone matter.
+      size: (height, width) that annotations refer to; None takes any size.
+
+    Raises:
+      DataError: what `read_image` says of files that cannot be read; other channels or another type; 16-bit colours or samples
+        that the libraries would cut; pages of several sizes or types; another size than `size`.
+    """
+    if path.suffix.lower() == ARRAY_ENDING:
+        stored = turned = _array(path)
+    elif is_rgb_bytes(input_config):
+        return read_image(path, size)
+    else:
+        stored, turned = _bands(path, to_grey=(input_config.channels, input_config.dtype) == (1, "uint8"))
+    _require(path, stored, input_config)
+    which = match_size(path, turned.shape[:2], stored.shape[:2], size)
+    return np.array((turned, stored)[which], input_config.dtype, order="C")
+
+
+def _require(path: Path, array: np.ndarray, config: InputConfig) -> None:
+    """Raise DataError unless `array` has the channels and type of `config`, and a pixel."""
+    if array.ndim == 3 and array.shape[2] == config.channels and array.dtype.newbyteorder("=") == config.dtype and array.size:
+        return
+    found = f"{array.shape[2]} channels of {array.dtype.name}" if array.ndim == 3 else f"an array of {array.dtype.name}"
+    raise DataError(
+        f"{path}: the file holds {found}, {list(array.shape)}, and model.input asks for {config.channels} channels of {config.dtype}; "
+        "set model.input.channels and model.input.dtype to what the files hold (with mean and std in these units), or convert the file"
+    )
+
+
+def _array(path: Path) -> np.ndarray:
+    """A .npy file as [h, w, c]."""
+    with readable(path):
+        try:
+            array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # mapped, a header cannot ask for more than there is
+        except OSError:
+            raise
+        except Exception as error:  # of a broken header NumPy's parser raises whatever comes
+            raise ValueError(error) from error
+    return array[..., None] if array.ndim == 2 else array
+
+
+def _bands(path: Path, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:
+    """All channels of an image, [h, w, c], as stored and turned as EXIF data say."""
+    with opened(path) as image:
+        if isinstance(image, TiffImagePlugin.TiffImageFile):  # which Pillow turns by itself
+            stored = turned = _pages(path, image, to_grey)
+        else:
+            cut, stored = _is_cut(image), _page(path, image, to_grey)
+            turned = stored if cut else _pixels(turn(image), to_grey)
+    return stored, turned
+
+
+def _pages(path: Path, image: TiffImagePlugin.TiffImageFile, to_grey: bool) -> np.ndarray:
+    """The channels of all pages, one after the other."""
+    pages = []
+    for i in range(image.n_frames):
+        image.seek(i)
+        samples, bands = image.tag_v2.get(_SAMPLES_PER_PIXEL, 1), len(image.getbands())
+        if samples != bands:
+            raise DataError(f"{path}: of the {samples} samples of a pixel Pillow reads {bands}; {REMEDY}, or as one page of the TIFF each")
+        pages.append(_page(path, image, to_grey))
+    if len({(page.shape[:2], page.dtype) for page in pages}) > 1:
+        raise DataError(f"{path}: its {len(pages)} pages, which are its channels, differ in size or type; {REMEDY}")
+    return np.concatenate(pages, axis=2)
+
+
+def _page(path: Path, image: ImageFile.ImageFile, to_grey: bool) -> np.ndarray:
+    cut = _is_cut(image)
+    image.load()
+    return _sixteen_bits(path, image) if cut else _pixels(image, to_grey)
+
+
+def _is_cut(image: ImageFile.ImageFile) -> bool:
+    """Whether Pillow, which has no mode for 16-bit colours, will load their high bytes; to be asked before it does."""
+    return len(image.getbands()) > 1 and any(";16" in str(tile.args) for tile in image.tile)
+
+
+def _pixels(image: Image.Image, to_grey: bool) -> np.ndarray:
+    is_byte = not image.mode.startswith(("I", "F"))
+    return np.atleast_3d(np.asarray(image.convert("L") if to_grey and is_byte else image))
+
+
+def _sixteen_bits(path: Path, image: Image.Image) -> np.ndarray:
+    """16-bit colours of an image file by OpenCV, which reads files that are cut short too: hence after Pillow, and compared with it."""
+    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if array is not None and array.dtype == np.uint16 and array.shape[2:] in ((3,), (4,)):
+        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
+        if np.array_equal(array // 256, np.asarray(image)):
+            return array
+    raise DataError(f"{path}: its 16-bit colours can be read by neither Pillow nor OpenCV; {REMEDY}")
