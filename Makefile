@@ -49,7 +49,7 @@ format: $(VENV)/.dev
 golden: $(VENV)/.test  ## whole networks against outputs of the real torchvision and Detectron2: ten minutes
 	$(PYTEST) $(EACH_CORE) -m golden
 
-soak: $(VENV)/.test  ## what takes minutes: sixty signals over one run, twenty steps on eight devices, two processes of a model, one that dies
+soak: $(VENV)/.test  ## what takes minutes: sixty signals over one run, twenty steps on eight devices, two processes of a model, one that dies, two images by heart, a second start
 	$(PYTEST) -m soak
 
 parity: $(VENV)/.parity  ## the same numbers as torchvision: fifteen minutes

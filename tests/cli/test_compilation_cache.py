@@ -67,7 +67,7 @@ def test_a_folder_that_cannot_be_written_is_a_warning(without, tmp_path, monkeyp
     assert "let MASKRCNN_CACHE name a folder that can be written" in record.getMessage()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_second_start_compiles_nothing_says_nothing_and_has_the_same_numbers(tmp_path):
     """Of one process and of two: the step's program, which uses its state up, comes from the disk."""
     environment = {"JAX_COMPILATION_CACHE_DIR": "", "MASKRCNN_CACHE": str(tmp_path / "cache"), "EVALUATE_EVERY": "3"}

@@ -14,7 +14,7 @@ from tests.oracles.boxes import iou
 STEPS = 300
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_images_are_learnt_by_heart():
     """From random weights: losses fall by nine tenths, and inference finds the three objects and their masks."""
     config = small.with_(
