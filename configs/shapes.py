@@ -1,7 +1,7 @@
 """The demo: a tiny Mask R-CNN on procedural pictures, trained from random weights.
 
 Command: maskrcnn train shapes
-Hardware: two shared CPU cores without AVX-512, 6 to 8 minutes. Reached: mask AP 0.567, AP50 0.862 (docs/benchmarks.md).
+Hardware: two shared CPU cores without AVX-512, 6 to 8 minutes. Reached: mask AP 0.556, AP50 0.855 (docs/benchmarks.md).
 """
 
 from maskrcnn_jax.config import (
