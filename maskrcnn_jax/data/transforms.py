@@ -4,6 +4,7 @@ A mask is moved by the image's own kernel and cut at one half: a pixel belongs t
 from it, so mask and image cannot drift apart.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import cv2
@@ -40,11 +41,7 @@ def resize_masks(masks: UInt8[np.ndarray, "n h w"], size: Size) -> UInt8[np.ndar
     Both have half-pixel centres. OpenCV's INTER_NEAREST has not (it takes the source pixel of the top left corner, half a source
     pixel off when shrinking by 2), and area averaging would know of pixels that the bilinear image never read.
     """
-    resized = np.zeros((len(masks), *size), np.uint8)
-    for target, mask in zip(resized, masks, strict=True):
-        grey = cv2.resize(mask * np.uint8(255), (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-        cv2.threshold(grey, 127, 1, cv2.THRESH_BINARY, dst=target)
-    return resized
+    return _moved(masks, size, lambda grey: cv2.resize(grey, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
 
 
 def flip_horizontal(example: Example) -> Example:
@@ -83,10 +80,7 @@ def rotate(example: Example, degrees: float, fill: Fill) -> Example:
     height, width = example.image.shape[:2]
     # Pixel centres are at whole numbers in OpenCV.
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    masks = np.zeros_like(example.masks)
-    for target, mask in zip(masks, example.masks, strict=True):
-        grey = cv2.warpAffine(mask * np.uint8(255), turn, (width, height), flags=cv2.INTER_LINEAR)
-        cv2.threshold(grey, 127, 1, cv2.THRESH_BINARY, dst=target)
+    masks = _moved(example.masks, (height, width), lambda grey: cv2.warpAffine(grey, turn, (width, height), flags=cv2.INTER_LINEAR))
     return fit_boxes(example._replace(image=_turned(example.image, turn, fill), masks=masks))
 
 
@@ -128,6 +122,14 @@ def _flipped(example: Example, axis: Literal[0, 1]) -> Example:
     for target, mask in zip(masks, example.masks, strict=True):
         cv2.flip(mask, axis, dst=target)
     return example._replace(image=flip_image(example.image, axis), masks=masks)
+
+
+def _moved(masks: UInt8[np.ndarray, "n h w"], size: Size, move: Callable[[np.ndarray], np.ndarray]) -> UInt8[np.ndarray, "n h2 w2"]:
+    """Bitmaps (0 or 1) at `size`, each moved in 0 and 255 by the image's own kernel, and cut at one half."""
+    moved = np.zeros((len(masks), *size), np.uint8)
+    for target, mask in zip(moved, masks, strict=True):
+        cv2.threshold(move(mask * np.uint8(255)), 127, 1, cv2.THRESH_BINARY, dst=target)
+    return moved
 
 
 def _turned(image: np.ndarray, turn: np.ndarray, fill: Fill) -> np.ndarray:
