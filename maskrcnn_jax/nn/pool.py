@@ -26,35 +26,38 @@ def _pool(x: Map, size: int, padding: int) -> Pooled:
     return nn.max_pool(x, (size, size), strides=(2, 2), padding=((padding, padding), (padding, padding)))
 
 
-def _forward(x: Map, size: int, padding: int) -> tuple[Pooled, tuple[Map, Pooled]]:
-    y = max_pool(x, size, padding)
-    return y, (x, y)
+def _forward(x: Map, size: int, padding: int) -> tuple[Pooled, Map]:
+    return max_pool(x, size, padding), x
 
 
-def _backward(size: int, padding: int, residuals: tuple[Map, Pooled], gradient: Pooled) -> tuple[Map]:
-    x, y = residuals
-
-    def by_xla(x: Map, y: Pooled, gradient: Pooled) -> Map:
-        del y
+def _backward(size: int, padding: int, x: Map, gradient: Pooled) -> tuple[Map]:
+    def by_xla(x: Map, gradient: Pooled) -> Map:
         return jax.vjp(lambda x: _pool(x, size, padding), x)[1](gradient)[0]
 
-    def by_slices(x: Map, y: Pooled, gradient: Pooled) -> Map:
-        return _gradient(x, lax.optimization_barrier(_place(x, y, size, padding)), gradient, size, padding)
+    def by_slices(x: Map, gradient: Pooled) -> Map:
+        place = lax.optimization_barrier(_place(x, gradient.shape[1:3], size, padding))
+        return _gradient(x, place, gradient, size, padding)
 
-    return (lax.platform_dependent(x, y, gradient, cpu=by_slices, default=by_xla),)
+    return (lax.platform_dependent(x, gradient, cpu=by_slices, default=by_xla),)
 
 
 max_pool.defvjp(_forward, _backward)
 
 
-def _place(x: Map, y: Pooled, size: int, padding: int) -> Int[Array, "n _h _w c"]:
-    """Of each window the first cell, row by row from 0 on, that is its largest."""
-    (_, h, w, _), pads = y.shape, (padding, size)  # windows may end outside the map
+def _place(x: Map, pooled: tuple[int, int], size: int, padding: int) -> Int[Array, "n _h _w c"]:
+    """Of each window the first cell, row by row from 0 on, that is its largest.
+
+    Cells are compared with each other, never with what the forward pass found: XLA may compute `x` again here, with other roundings.
+    """
+    (h, w), pads = pooled, (padding, size)  # windows may end outside the map
     padded = jnp.pad(x, ((0, 0), pads, pads, (0, 0)), constant_values=-jnp.inf)
-    place = jnp.full(y.shape, size * size, jnp.int8)
-    for k in reversed(range(size * size)):
+    largest = padded[:, : 2 * h : 2, : 2 * w : 2]
+    place = jnp.zeros(largest.shape, jnp.int8)
+    for k in range(1, size * size):
         i, j = divmod(k, size)
-        place = jnp.where(padded[:, i : i + 2 * h : 2, j : j + 2 * w : 2] == y, jnp.int8(k), place)
+        cell = padded[:, i : i + 2 * h : 2, j : j + 2 * w : 2]
+        place = jnp.where(cell > largest, jnp.int8(k), place)
+        largest = jnp.maximum(cell, largest)
     return place
 
 
