@@ -39,12 +39,24 @@ class AnnotatedSource(Protocol):
     """The file's image id of each example."""
 
 
+@runtime_checkable
+class RecordedSource(Protocol):
+    """A source that has the rows of a COCO file, but not the file."""
+
+    image_ids: Sequence[int] | np.ndarray
+    """Image id of each example."""
+
+    def coco_document(self, indices: Iterable[int]) -> dict[str, Any]:
+        """All `categories`, and of the examples `indices` the `images` and `annotations`."""
+        ...
+
+
 def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) -> dict[str, Any]:
     """COCO dataset of the images `indices` of `source`: `images`, `annotations`, `categories`.
 
     A source with `annotation_file` and `image_ids` is measured against the file's own annotations (their area, polygons and
-    crowds), as official numbers are. Any other source is read example by example, and each mask is run-length encoded before
-    the next image is read.
+    crowds), as official numbers are, and one with a `coco_document` against that. Any other source is read example by example, and
+    each mask is run-length encoded before the next image is read.
 
     Args:
       source: the examples.
@@ -59,8 +71,9 @@ def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) ->
       OSError, json.JSONDecodeError: the file cannot be read.
     """
     chosen = range(len(source)) if indices is None else list(indices)
-    if isinstance(source, AnnotatedSource):
-        images, annotations = _from_file(source, chosen)
+    if isinstance(source, (AnnotatedSource, RecordedSource)):
+        content = source.coco_document(chosen) if isinstance(source, RecordedSource) else _content(source)
+        images, annotations = _from_rows(content, [int(source.image_ids[i]) for i in chosen])
     else:
         images, annotations = _from_examples(source, chosen)
     categories = [{"id": int(category.id), "name": category.name} for category in source.categories]
@@ -77,10 +90,13 @@ def _numbered(annotations: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**annotation, "id": i} for i, annotation in enumerate(annotations, 1)]
 
 
-def _from_file(source: AnnotatedSource, indices: Iterable[int]) -> tuple[list[dict], list[dict]]:
-    content = json.loads(Path(source.annotation_file).read_text(encoding="utf-8"))
+def _content(source: AnnotatedSource) -> dict[str, Any]:
+    return json.loads(Path(source.annotation_file).read_text(encoding="utf-8"))
+
+
+def _from_rows(content: dict[str, Any], image_ids: Iterable[int]) -> tuple[list[dict], list[dict]]:
     by_id = {image["id"]: image for image in content["images"]}
-    images = [by_id[int(source.image_ids[i])] for i in indices]
+    images = [by_id[id_] for id_ in image_ids]
     objects: dict[int, list[dict]] = {image["id"]: [] for image in images}
     for annotation in content["annotations"]:
         if annotation["image_id"] in objects:

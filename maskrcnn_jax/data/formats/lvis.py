@@ -27,6 +27,11 @@ def read_lvis(source: Path, *, images: Path | None = None) -> ImportedDataset:
       DataError: what COCO files are refused for, an image with neither `file_name` nor `coco_url`, or a list of classes that
         is missing or names an unknown one.
     """
+    return dataset_of(source, lvis_document(source), images or source.parent)
+
+
+def lvis_document(source: Path) -> dict[str, Any]:
+    """What an LVIS file holds, with a file name of every image; raises as `read_lvis`."""
     document = read_document(source, refusing([]))
     known = {row["id"] for row in document["categories"]}
     for row in document["images"]:
@@ -35,7 +40,7 @@ def read_lvis(source: Path, *, images: Path | None = None) -> ImportedDataset:
             _check_classes(row.get(key), known, f"{where}: {key}")
         if "file_name" not in row:
             row["file_name"] = _name_of(row.get("coco_url"), where)
-    return dataset_of(source, document, images or source.parent)
+    return document
 
 
 def _check_classes(ids: Any, known: set[int], where: str) -> None:
