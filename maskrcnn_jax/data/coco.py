@@ -10,9 +10,11 @@ from jaxtyping import Float32, Int, UInt8
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.batching import tight_box
+from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.channels import RGB_BYTES, read_channels
 from maskrcnn_jax.data.coco_json import CocoObject, read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap
+from maskrcnn_jax.data.decode import ImageHeader, read_header
 from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.image_folder import missing_files
 from maskrcnn_jax.data.source import DataError
@@ -88,7 +90,7 @@ class CocoSource:
         where = f"{self.annotation_file}: image id {self.image_ids[i]}"
         height, width = (int(side) for side in self.sizes[i])
         try:
-            image = read_channels(self.image_path(i), self.input_config, (height, width))
+            image = self.read_image(i, (height, width))
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
         return drawn_example(image, int(self.image_ids[i]), self.objects(i), where)
@@ -96,6 +98,14 @@ class CocoSource:
     def image_path(self, i: int) -> Path:
         """The file of image `i`."""
         return self.image_folder / self._names[i]
+
+    def read_image(self, i: int, size: Size | None) -> np.ndarray:
+        """The pixels of image `i`; raises as `read_channels`."""
+        return read_channels(self.image_path(i), self.input_config, size)
+
+    def read_header(self, i: int) -> ImageHeader:
+        """What the file of image `i` says of itself; raises as `read_header`."""
+        return read_header(self.image_path(i))
 
     def objects(self, i: int) -> list[CocoObject]:
         """The annotations of image `i`, with their ids and as the file has them; those without area are not among them."""

@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Int
 
 from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.channels import RGB_BYTES, read_channels
 from maskrcnn_jax.data.coco import drawn_example
 from maskrcnn_jax.data.coco_json import CocoObject, read_object
+from maskrcnn_jax.data.decode import ImageHeader, read_header
 from maskrcnn_jax.data.prepared.index import read_index
 from maskrcnn_jax.data.prepared.records import Record, decoded, open_records
 from maskrcnn_jax.data.source import DataError
@@ -51,6 +53,7 @@ class PreparedSource:
         self.sizes: Int[np.ndarray, "n 2"] = index.sizes
         self.object_counts: Int[np.ndarray, "n"] = index.object_counts
         self.labels_present: Int[np.ndarray, "m 2"] = index.labels_present
+        self._names = tuple(index.file_names)
         self._labels = {category.id: i + 1 for i, category in enumerate(self.categories)}
         self._records: Sequence[Any] | None = None
 
@@ -69,7 +72,7 @@ class PreparedSource:
         """
         record, where = self.record(i), f"{self.prepared_folder}: image id {self.image_ids[i]}"
         try:
-            image = read_channels(Path(record.image["file_name"]), self.input_config, record.size, record.content)
+            image = read_channels(self.image_path(i), self.input_config, record.size, record.content)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
         return drawn_example(image, record.image["id"], self._objects(record), where)
@@ -90,6 +93,18 @@ class PreparedSource:
         except Exception as error:  # of damaged bytes each of the libraries raises what it likes
             where = f"{self.prepared_folder}: image id {self.image_ids[i]}"
             raise DataError(f"{where}: its record cannot be read ({error}); copy the folder again, or prepare the data anew") from error
+
+    def image_path(self, i: int) -> Path:
+        """What the file of image `i` was called, relative to its folder; there is none."""
+        return Path(self._names[i])
+
+    def read_image(self, i: int, size: Size | None) -> np.ndarray:
+        """The pixels of image `i`; raises as `record` and `read_channels`."""
+        return read_channels(self.image_path(i), self.input_config, size, self.record(i).content)
+
+    def read_header(self, i: int) -> ImageHeader:
+        """What the file of image `i` says of itself; raises as `record` and `read_header`."""
+        return read_header(self.image_path(i), self.record(i).content)
 
     def objects(self, i: int) -> list[CocoObject]:
         """The annotations of image `i`, with their ids; those without a pixel are not among them. Raises as `record`."""
