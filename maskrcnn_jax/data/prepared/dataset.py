@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from maskrcnn_jax.data.coco_json import CocoImage, CocoTable, check_document
 from maskrcnn_jax.data.decode import readable
-from maskrcnn_jax.data.faults import Fault, refusing
+from maskrcnn_jax.data.faults import refusing
 from maskrcnn_jax.data.formats import Format, read_rows
 from maskrcnn_jax.data.formats.coco import require_files
 from maskrcnn_jax.data.source import DataError
@@ -63,7 +63,7 @@ class Dataset(NamedTuple):
     document: rows, as `read_document` gives them.
     table: the same, checked.
     images: where the image files lie.
-    notes: of what was left out, a line each; of an object in `document`, whom training leaves out, too.
+    notes: of what is left out of `document`, a line each.
     """
 
     source: Path
@@ -79,9 +79,7 @@ def checked(source: Path, document: dict[str, Any], images: ImageFolder | ImageZ
     Raises:
       DataError: what `read_coco_json` refuses.
     """
-    without_area: list[Fault] = []
-    table = check_document(source, document, refusing(without_area))
-    return Dataset(source, document, table, images, (*notes, *(fault.message for fault in without_area)))
+    return Dataset(source, document, check_document(source, document, refusing([])), images, tuple(notes))
 
 
 def read_dataset(name: Format, source: Path, **options: Any) -> Dataset:

@@ -8,6 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple
 
+from pycocotools import mask as coco_mask
+
 from maskrcnn_jax.data.channels import require_readable
 from maskrcnn_jax.data.formats import Format
 from maskrcnn_jax.data.prepared.coco2017 import Bar, open_coco2017
@@ -73,13 +75,14 @@ def prepare(dataset: Dataset, target: Path, progress: Progress = lambda done, to
     free = shutil.disk_usage(target.absolute().parent).free
     if length > free:
         raise DataError(f"{target}: {length} bytes of images do not fit in the {free} that are free there; make room")
+    notes = list(dataset.notes)
     with TemporaryDirectory(dir=target.absolute().parent, prefix=f"{target.name}.") as folder:
         part = Path(folder) / target.name
         part.mkdir()
-        write_records(part, _records(dataset, progress), len(images), length)
+        write_records(part, _records(dataset, progress, notes), len(images), length)
         write_index(part, make_index(dataset.document, dataset.table))
         part.rename(target)
-    return Prepared(len(images), len(dataset.document["annotations"]), len(dataset.table.categories), dataset.notes)
+    return Prepared(len(images), len(dataset.document["annotations"]), len(dataset.table.categories), tuple(notes))
 
 
 def require_new(target: Path) -> None:
@@ -90,18 +93,22 @@ def require_new(target: Path) -> None:
         raise DataError(f"{target}: the folder around it does not exist; make it first")
 
 
-def _records(dataset: Dataset, progress: Progress) -> Iterator[Record]:
+def _records(dataset: Dataset, progress: Progress, notes: list[str]) -> Iterator[Record]:
+    """The records of the images; a note of each object that training will not see is added to `notes`."""
     rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in dataset.document["annotations"]:
         rows[row["image_id"]].append(row)
     for done, image in enumerate(dataset.document["images"]):
         progress(done, len(dataset.document["images"]))
         height, width = image["height"], image["width"]
+        where = f"{dataset.source}: image id {image['id']}"
         try:
             content = dataset.images.read(image["file_name"])
             require_readable(Path(image["file_name"]), (height, width), content)
         except DataError as error:
-            raise DataError(f"{dataset.source}: image id {image['id']}: {error}") from None
+            raise DataError(f"{where}: {error}") from None
         annotations = [row | {"segmentation": packed(row["segmentation"], height, width)} for row in rows[image["id"]]]
+        empty = (row["id"] for row in annotations if not coco_mask.area(row["segmentation"]))
+        notes += [f"{where}, annotation id {id_}: it covers no pixel, and training leaves it out" for id_ in empty]
         yield Record(content, image, annotations)
     progress(len(dataset.document["images"]), len(dataset.document["images"]))

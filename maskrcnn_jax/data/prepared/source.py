@@ -48,6 +48,7 @@ class PreparedSource:
         index = read_index(self.prepared_folder)
         self.annotation_digest = index.digest
         self.category_rows = index.category_rows
+        self._others = index.others
         self.categories: tuple[Category, ...] = tuple(sorted(Category(row["id"], row["name"]) for row in index.category_rows))
         self.image_ids: Int[np.ndarray, "n"] = index.image_ids
         self.sizes: Int[np.ndarray, "n 2"] = index.sizes
@@ -111,9 +112,10 @@ class PreparedSource:
         return self._objects(self.record(i))
 
     def coco_document(self, indices: Iterable[int]) -> dict[str, Any]:
-        """All `categories`, and of the images `indices` the `images` and `annotations`, as rows of a COCO file. Raises as `record`."""
+        """A COCO file of the images `indices`: their `images` and `annotations`, and all else. Raises as `record`."""
         records = [self.record(i)._replace(content=b"") for i in indices]
         return {
+            **self._others,
             "images": [record.image for record in records],
             "annotations": [row for record in records for row in record.annotations],
             "categories": self.category_rows,

@@ -77,7 +77,7 @@ def test_an_annotation_that_training_refuses_stops_the_preparation(made, tmp_pat
 def test_objects_that_training_leaves_out_are_told_and_kept(made, tmp_path):
     done = prepare(tmp_path / "out", made, made.parent)
     assert (done.images, done.objects, done.classes) == (4, 9, 2)
-    assert [note.partition("annotation id ")[2][:3] for note in done.notes] == ["12:", "15:"]
+    assert [note.partition("annotation id ")[2][:3] for note in done.notes] == ["9: ", "12:", "15:"]
 
 
 def test_a_target_that_exists_or_has_no_place_is_refused(made, tmp_path):

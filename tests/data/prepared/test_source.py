@@ -57,6 +57,7 @@ def test_bytes_and_rows_are_those_of_the_files(both, made):
     found = prepared.coco_document(range(4))
     assert found["images"] == document["images"]
     assert found["categories"] == document["categories"]
+    assert (found["info"], found["licenses"]) == (document["info"], document["licenses"])
     for row, original in zip(found["annotations"], sorted(document["annotations"], key=lambda row: row["image_id"] != 7), strict=True):
         segmentation = original.pop("segmentation")
         rle = segmentation
