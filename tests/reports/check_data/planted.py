@@ -269,7 +269,7 @@ def anchor_iou(d: Dataset) -> Expected:
 
 
 def class_lists(d: Dataset) -> Expected:
-    """Of a rare class, which is in every image, that it is not in image 31; and nothing of how frequent another is."""
+    """Image 31 lists a category as negative that it has an object of; another category has no frequency."""
     for row in d.documents["train"]["images"]:
         row |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
     for row in d.documents["train"]["categories"]:
