@@ -29,8 +29,9 @@ def evaluate_lvis(
 
     Of an image the best 300 detections count. A class is measured on the images that have an object of it or list it in
     `neg_category_ids`; detections of it in other images are dropped. In images that list it in `not_exhaustive_category_ids`
-    a detection that matches no object counts neither as right nor as wrong. There are no crowds. Sizes are told apart as `evaluate`
-    does, objects and detections of area 0 do not exist. No detections give 0.0, no objects nan. The arguments are not changed.
+    a detection that matches no object counts neither as right nor as wrong. There are no crowds: `iscrowd` is not read. Sizes are told
+    apart as `evaluate` does, objects and detections of area 0 do not exist. No detections give 0.0, no objects nan. The arguments are
+    not changed.
 
     Args:
       ground_truth: a COCO dataset dict, as `ground_truth()` makes it of an LVIS file: each image has both lists, each category
@@ -58,7 +59,7 @@ def evaluate_lvis(
 
 def _best(detections: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of each image the first ones by score; of equal scores those that come first."""
-    of_image = defaultdict(list)
+    of_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for entry in detections:
         of_image[entry["image_id"]].append(entry)
     return [
@@ -67,7 +68,7 @@ def _best(detections: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _measure(ground_truth: dict[str, Any], detections: list[dict[str, Any]], kind: str) -> Metrics:
-    objects = [row for row in objects_of(ground_truth) if row["area"] > 0]
+    objects = [{**row, "iscrowd": 0} for row in objects_of(ground_truth) if row["area"] > 0]
     entries = [row for row in entries_of(detections, kind) if row["area"] > 0]
     present, negative, partial = _images_of_classes(ground_truth, objects)
     categories = ground_truth["categories"]
@@ -85,7 +86,7 @@ def _measure(ground_truth: dict[str, Any], detections: list[dict[str, Any]], kin
 
 
 def _images_of_classes(ground_truth: dict[str, Any], objects: list[dict[str, Any]]) -> tuple[defaultdict[int, set[int]], ...]:
-    """Of each class, the images with an object of it, those without any, and those where objects of it may lack."""
+    """Of each class, the images with an object of it, those that list it as negative, and those that list it as not exhaustive."""
     present, negative, partial = (defaultdict[int, set[int]](set) for _ in range(3))
     for row in objects:
         present[row["category_id"]].add(row["image_id"])

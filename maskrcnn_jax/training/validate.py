@@ -81,13 +81,14 @@ def scalars(result: Evaluation) -> dict[str, float]:
 
 
 def _tell_of_too_few(predictor: Predictor) -> None:
-    limit = predictor.model.config.detect.max_detections
-    if limit < evaluation.LVIS_DETECTIONS:
+    limit, counted = predictor.model.config.detect.max_detections, evaluation.LVIS_DETECTIONS
+    if limit < counted:
         logger.warning(
             "model.detect.max_detections is %d, and LVIS counts %d detections an image: AP is lower than it could be; "
             "set --model.detect.max-detections %d",
             limit,
-            *[evaluation.LVIS_DETECTIONS] * 2,
+            counted,
+            counted,
         )
 
 

@@ -220,7 +220,10 @@ BAD = {
     "list text": (lists(neg_category_ids="3"), ("image id 11", "neg_category_ids is '3', no list", "empty where nothing is known")),
     "listed unknown": (lists(not_exhaustive_category_ids=[7, 4]), ("image id 11", "not_exhaustive_category_ids has 4", "correct it")),
     "listed text": (lists(neg_category_ids=["3"]), ("image id 11", "neg_category_ids has '3'", "correct it")),
-    "negative and there": (lists(neg_category_ids=[3, 7]), ("image id 11", "neg_category_ids has 7, and an object", "take it off the list")),
+    "negative and there": (
+        lists(neg_category_ids=[3, 7]),
+        ("image id 11", "neg_category_ids has 7, and an object", "take it off the list"),
+    ),
     "no frequency": (listed(lambda d: d["categories"][0].pop("frequency")), ("category id 7", "frequency None", "up to 10 images r")),
     "frequency": (listed(lambda d: d["categories"][1].update(frequency="rare")), ("category id 3", "frequency 'rare'", "write how")),
     "crowd": (listed(spoil_annotation(iscrowd=1)), (*AT_ANNOTATION, "a crowd", "list its category in not_exhaustive_category_ids")),

@@ -50,7 +50,6 @@ def _mean(values: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    if not hasattr(np, "float"):
-        np.float = float  # type: ignore[attr-defined]
+    vars(np).setdefault("float", float)
     content = {"lvis": version("lvis"), "set": fingerprint(made()), "bbox": numbers("bbox"), "segm": numbers("segm")}
     NUMBERS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -150,7 +150,10 @@ def test_lvis_of_old_versions_has_file_names(write, folder, read):
 
 BAD_LVIS = {
     "no lists": (lambda d: [row.pop(key) for row in d["images"] for key in LISTS], ("no image has LVIS's lists", "as coco")),
-    "no list": (lambda d: d["images"][1].pop("neg_category_ids"), ("image id 5: neg_category_ids is None, no list", "give it to every image")),
+    "no list": (
+        lambda d: d["images"][1].pop("neg_category_ids"),
+        ("image id 5: neg_category_ids is None, no list", "give it to every image"),
+    ),
     "unknown": (
         lambda d: d["images"][0].update(not_exhaustive_category_ids=[3, 4]),
         ("image id 11: not_exhaustive_category_ids has 4", "correct it"),
