@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from pycocotools import mask as mask_utils
@@ -29,7 +29,6 @@ class ExampleSource(Protocol):
         ...
 
 
-@runtime_checkable
 class AnnotatedSource(Protocol):
     """A source whose objects stand in a COCO JSON file."""
 
@@ -59,7 +58,7 @@ def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) ->
       OSError, json.JSONDecodeError: the file cannot be read.
     """
     chosen = range(len(source)) if indices is None else list(indices)
-    if isinstance(source, AnnotatedSource):
+    if _is_annotated(source):
         content = json.loads(Path(source.annotation_file).read_text(encoding="utf-8"))
         images, annotations = _from_file(content, [int(source.image_ids[i]) for i in chosen])
         further = {row["id"]: {"frequency": row["frequency"]} for row in content["categories"] if "frequency" in row}
@@ -67,6 +66,11 @@ def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) ->
         (images, annotations), further = _from_examples(source, chosen), {}
     categories = [{"id": int(c.id), "name": c.name, **further.get(int(c.id), {})} for c in source.categories]
     return {"info": {}, "images": images, "annotations": _numbered(annotations), "categories": categories}
+
+
+def _is_annotated(source: ExampleSource) -> TypeGuard[AnnotatedSource]:
+    """By `hasattr`: since Python 3.12 `isinstance` does not see what `__getattr__` gives, as a source that wraps another does."""
+    return hasattr(source, "annotation_file") and hasattr(source, "image_ids")
 
 
 def joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

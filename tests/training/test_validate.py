@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from maskrcnn_jax.config import AugmentConfig, EvalConfig
-from maskrcnn_jax.data import CocoSource, DataError, MixedSource, make_batch
-from maskrcnn_jax.evaluation import ground_truth
+from maskrcnn_jax.data import Augmented, CocoSource, DataError, MixedSource, make_batch
+from maskrcnn_jax.evaluation import ground_truth, is_federated
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.training import validate
 from maskrcnn_jax.training.pictures import picture_grid
@@ -325,8 +325,13 @@ def test_training_measures_as_lvis_does_and_keeps_the_best(filed, run_training, 
     assert (line["box_AR300"], line["mask_APc"]) == (1.0, None)  # no class is common
 
 
+def test_an_augmentation_of_one_s_own_hides_no_lists(filed):
+    source = Augmented(filed({}), lambda example, rng: example)
+    assert is_federated(ground_truth(source))
+
+
 def test_a_mixture_with_lvis_s_lists_is_not_measured(filed):
     with pytest.raises(DataError) as error:
         validate(predictor_of(tiny.stand_in(MODEL)), MixedSource([filed(), filed({})]), CONFIG)
-    assert "MixedSource: datasets are mixed of which one has LVIS's lists" in str(error.value)
+    assert ": datasets are mixed of which one has LVIS's lists of classes" in str(error.value)
     assert "measure each dataset by itself" in str(error.value)
