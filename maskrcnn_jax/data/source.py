@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
-from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.errors import UserError, first_few
 from maskrcnn_jax.structs import Category, Example
 
 
@@ -51,8 +51,9 @@ class Source(Protocol):
 
 
 def source_name(source: Source) -> str:
-    """What messages call a dataset: its annotation file, or its class."""
-    return str(getattr(source, "annotation_file", type(source).__name__))
+    """What messages call a dataset: its annotation file or files, or its class."""
+    parts = [source_name(part) for part in getattr(source, "sources", ())]
+    return first_few(parts) if parts else str(getattr(source, "annotation_file", type(source).__name__))
 
 
 def image_name(index: int, image_ids: Sequence[int] | np.ndarray | None) -> str:

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data import Augmented, CocoSource, DataError, MixedSource, ShapesSource, Source, check_source, fingerprint, open_source
+from maskrcnn_jax.data import (
+    Augmented,
+    CocoSource,
+    DataError,
+    MixedSource,
+    ShapesSource,
+    Source,
+    check_source,
+    fingerprint,
+    open_source,
+    source_name,
+)
 from maskrcnn_jax.structs import Category
 from maskrcnn_jax.training.inputs import make_plan
 from tests import tiny
@@ -114,6 +125,7 @@ def test_a_config_names_several_datasets(open_coco, document, folder):
     assert isinstance(mixed, MixedSource)
     assert mixed.weights == (1.0, 3.0)
     assert [source.annotation_file for source in mixed.sources] == [first, second]
+    assert source_name(mixed) == f"{first}, {second}"
     assert isinstance(open_source(config, "val"), CocoSource)
     assert np.array_equal(mixed[2].image, mixed[0].image)
 

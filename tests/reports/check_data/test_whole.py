@@ -80,7 +80,7 @@ def test_faults_of_mixed_datasets_say_of_which_they_are(mixed):
     train, val = report.splits
     assert (train.source, val.source) == (f"{mixed.train_annotations}, {second}", mixed.val_annotations)
     assert (train.images, train.objects, val.images) == (80, 238, 5)  # of 2 * 120 two are left out
-    shown = cv2.imdecode(np.frombuffer(pictures.jpeg(report.findings[0]), np.uint8), cv2.IMREAD_COLOR_RGB)
+    shown = pictures.of(report.findings[0])
     assert like(shown, texture(50004))
     assert not like(shown, texture(4))
 
@@ -235,9 +235,9 @@ def test_a_file_of_other_channels_than_the_config_asks_for_is_told(spectral, tmp
         "duplicate-image": 5,
     }
     assert "the file holds 3 channels of uint8" in kinds["unreadable-image"].message
-    assert pictures.jpeg(kinds["unreadable-image"]) is None
-    assert pictures.jpeg(kinds["image-size"])
-    assert pictures.jpeg(kinds["duplicate-image"])
+    assert pictures.of(kinds["unreadable-image"]) is None
+    assert pictures.of(kinds["image-size"]) is not None
+    assert pictures.of(kinds["duplicate-image"]) is not None
 
 
 def test_sources_of_other_channels_are_checked_against_the_config(spectral, tmp_path):
