@@ -21,7 +21,7 @@ class Source(Protocol):
 
     A source may also have `object_counts`, int[n]: objects an image that are not crowds, which `nonempty_indices` reads;
     `labels_present`, int[m, 2]: an image's index and the label of a class that it has such an object of, each pair once, which
-    repeat-factor sampling reads; and `augment`, see `Augmented`.
+    repeat-factor sampling reads; `augment`, see `Augmented`; and `federated`, see `CocoSource`.
 
     Sources are read by several threads or processes at once: `__getitem__` must be a pure function of `i`, and the source
     must pickle where `DataConfig.workers` is above 0.
