@@ -11,7 +11,7 @@ from maskrcnn_jax.errors import UserError
 USAGE = """usage: maskrcnn COMMAND ...
 
   train        train a model from a config
-  eval         measure a checkpoint: COCO box and mask AP
+  eval         measure a checkpoint: box and mask AP, as COCO or LVIS does
   predict      detect objects in images
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON

@@ -182,7 +182,7 @@ class EvalConfig:
     max_images: int | None = None
     """First so many validation images; None: all of them."""
     max_detections: int = 100
-    """Best so many detections of a class in an image count; COCO's is 100."""
+    """Best so many detections of a class in an image count; COCO's is 100. LVIS's metrics take 300 of an image, whatever this is."""
     losses: bool = False
     """Whether the five losses are computed on the validation images too."""
     pictures: int = 16

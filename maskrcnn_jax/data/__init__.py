@@ -3,7 +3,7 @@
 from maskrcnn_jax.data.augment import train_transform
 from maskrcnn_jax.data.augmented import Albumentations, Augmented
 from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
-from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size
+from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size, train_min_sides
 from maskrcnn_jax.data.channels import read_channels
 from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources, read_example
 from maskrcnn_jax.data.coco import CocoSource, object_box
@@ -17,7 +17,7 @@ from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.loader import batches
 from maskrcnn_jax.data.mixed import MixedSource
 from maskrcnn_jax.data.opening import open_source
-from maskrcnn_jax.data.plan import Plan, train_min_sides
+from maskrcnn_jax.data.plan import Plan
 from maskrcnn_jax.data.prepared import PreparedSource
 from maskrcnn_jax.data.sampling import repeat_factors, sampling_rates
 from maskrcnn_jax.data.shapes import ShapesSource

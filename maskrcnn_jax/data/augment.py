@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from maskrcnn_jax.config import AugmentConfig, InputConfig
-from maskrcnn_jax.data.canvas import Size, resized_size, shrink_to_fit
+from maskrcnn_jax.data.canvas import Size, resized_size, shrink_to_fit, train_min_sides
 from maskrcnn_jax.data.colour import blur, jitter_colour
 from maskrcnn_jax.data.composites import mosaic, paste
 from maskrcnn_jax.data.transforms import Fill, crop, drop_vanished, fit_boxes, flip_horizontal, flip_vertical, pad, resize, rotate
@@ -125,7 +125,7 @@ def _recoloured(example: Example, rng: np.random.Generator, config: AugmentConfi
 
 def _resized(example: Example, rng: np.random.Generator, settings: _Settings) -> Size:
     """Size at one of the short sides, shrunk where it does not fit the canvas: the planned image does, others may not."""
-    min_side = int(rng.choice(settings.augment.min_sides or (settings.inputs.min_side,)))
+    min_side = int(rng.choice(train_min_sides(settings.augment, settings.inputs)))
     size = example.image.shape[:2]
     return shrink_to_fit(resized_size(size, min_side, settings.inputs.max_side, settings.inputs.resize), settings.canvas)
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.channels import RGB_BYTES
 from maskrcnn_jax.data.check import check_example
 from maskrcnn_jax.data.source import DataError, Source
 from maskrcnn_jax.data.transforms import drop_vanished, fit_boxes
-from maskrcnn_jax.structs import Example
+from maskrcnn_jax.structs import Category, Example
 
 Augmentation = Callable[[Example, np.random.Generator], Example]
 
@@ -34,6 +35,16 @@ class Augmented:
         if name.startswith("__") or name == "source":  # not yet there when it is unpickled
             raise AttributeError(name)
         return getattr(self.source, name)
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """Those of the source."""
+        return self.source.categories
+
+    @property
+    def sizes(self) -> Int[np.ndarray, "n 2"]:
+        """Those of the source's images, (height, width), unchanged."""
+        return self.source.sizes
 
     def __len__(self) -> int:
         return len(self.source)

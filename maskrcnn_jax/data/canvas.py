@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 from PIL import Image
 
-from maskrcnn_jax.config import InputConfig, Resize
+from maskrcnn_jax.config import AugmentConfig, InputConfig, Resize
 from maskrcnn_jax.data.source import DataError
 
 Size = tuple[int, int]
@@ -31,6 +31,11 @@ def resized_size(size: Size, min_side: int, max_side: int, kind: Resize) -> Size
     else:
         height, width = round(size[0] * scale), round(size[1] * scale)
     return max(1, height), max(1, width)
+
+
+def train_min_sides(augment: AugmentConfig, config: InputConfig) -> tuple[int, ...]:
+    """Short sides that training draws from: `augment.min_sides`, or the one of inference where it is empty."""
+    return augment.min_sides or (config.min_side,)
 
 
 def shrink_to_fit(size: Size, room: Size) -> Size:

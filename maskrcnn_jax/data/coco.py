@@ -45,6 +45,8 @@ class CocoSource:
       sizes: (height, width) of each image, pixels.
       object_counts: objects of each image that are not crowds.
       labels_present: (index of an image, label) of each class that the image has such an object of, int32[m, 2].
+      federated: whether the images have LVIS's lists of classes, `neg_category_ids` and `not_exhaustive_category_ids`: evaluation then
+        is LVIS's.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class CocoSource:
         self.image_ids: Int[np.ndarray, "n"] = np.array([image.id for image in table.images], np.int64)
         self.sizes: Int[np.ndarray, "n 2"] = np.array([image.size for image in table.images], np.int64).reshape(-1, 2)
         self.object_counts, self.labels_present = counted(table.objects)
+        self.federated = table.federated
         self._names = tuple(image.file_name for image in table.images)
         self._require_files(tell)
         # As bytes: a million Python objects would be copied to each worker one by one, and fill its memory by counting references.

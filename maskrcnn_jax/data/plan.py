@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data.canvas import Size, canvas_for, resized_size
+from maskrcnn_jax.data.canvas import Size, canvas_for, resized_size, train_min_sides
 from maskrcnn_jax.data.source import DataError, image_name
 
 _GOLDEN = 0.6180339887498949
@@ -24,7 +24,7 @@ class Plan:
     last one filled up by wrapping round to the group's first images, and the epoch's batches are permuted. Canvas `multiple`:
     one group, the canvas of a batch is made for its largest sides; one short side only, since others would change the canvas.
 
-    `train_min_sides(data_config, input_config)` says which short sides these are.
+    `train_min_sides(data_config.augment, input_config)` says which short sides these are.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Plan:
         Raises:
           DataError: no usable image, an image that fits no canvas, or canvas `multiple` with several short sides.
         """
-        min_sides = train_min_sides(data_config, input_config)
+        min_sides = train_min_sides(data_config.augment, input_config)
         self._indices = np.arange(len(sizes)) if indices is None else np.asarray(indices)
         if not len(self._indices):
             raise DataError(
@@ -137,8 +137,3 @@ def _times(rates: Float64[np.ndarray, "u"], reads: int, epoch: int) -> Int[np.nd
     ends[-1] = reads
     shift = epoch * _GOLDEN % 1
     return np.diff(np.floor(ends + shift).astype(np.int64), prepend=0)
-
-
-def train_min_sides(data_config: DataConfig, input_config: InputConfig) -> tuple[int, ...]:
-    """Short sides that training draws from: `data_config.augment.min_sides`, or the one of inference where it is empty."""
-    return data_config.augment.min_sides or (input_config.min_side,)

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
-from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.errors import UserError, first_few
 from maskrcnn_jax.structs import Category, Example
 
 
@@ -21,7 +21,7 @@ class Source(Protocol):
 
     A source may also have `object_counts`, int[n]: objects an image that are not crowds, which `nonempty_indices` reads;
     `labels_present`, int[m, 2]: an image's index and the label of a class that it has such an object of, each pair once, which
-    repeat-factor sampling reads; and `augment`, see `Augmented`.
+    repeat-factor sampling reads; `augment`, see `Augmented`; and `federated`, see `CocoSource`.
 
     Sources are read by several threads or processes at once: `__getitem__` must be a pure function of `i`, and the source
     must pickle where `DataConfig.workers` is above 0.
@@ -51,8 +51,10 @@ class Source(Protocol):
 
 
 def source_name(source: Source) -> str:
-    """What messages call a dataset: its annotation file, the folder that it was prepared to, or its class."""
-    return str(getattr(source, "annotation_file", None) or getattr(source, "prepared_folder", None) or type(source).__name__)
+    """What messages call a dataset: its annotation file or files, the folder that it was prepared to, or its class."""
+    parts = [source_name(part) for part in getattr(source, "sources", ())]
+    named = getattr(source, "annotation_file", None) or getattr(source, "prepared_folder", None) or type(source).__name__
+    return first_few(parts) if parts else str(named)
 
 
 def image_name(index: int, image_ids: Sequence[int] | np.ndarray | None) -> str:

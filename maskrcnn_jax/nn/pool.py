@@ -35,7 +35,7 @@ def _backward(size: int, padding: int, x: Map, gradient: Pooled) -> tuple[Map]:
         return jax.vjp(lambda x: _pool(x, size, padding), x)[1](gradient)[0]
 
     def by_slices(x: Map, gradient: Pooled) -> Map:
-        place = lax.optimization_barrier(_place(x, gradient.shape[1:3], size, padding))
+        place = lax.optimization_barrier(_place(x, gradient, size, padding))
         return _gradient(x, place, gradient, size, padding)
 
     return (lax.platform_dependent(x, gradient, cpu=by_slices, default=by_xla),)
@@ -44,12 +44,12 @@ def _backward(size: int, padding: int, x: Map, gradient: Pooled) -> tuple[Map]:
 max_pool.defvjp(_forward, _backward)
 
 
-def _place(x: Map, pooled: tuple[int, int], size: int, padding: int) -> Int[Array, "n _h _w c"]:
+def _place(x: Map, gradient: Pooled, size: int, padding: int) -> Int[Array, "n _h _w c"]:
     """Of each window the first cell, row by row from 0 on, that is its largest.
 
     Cells are compared with each other, never with what the forward pass found: XLA may compute `x` again here, with other roundings.
     """
-    (h, w), pads = pooled, (padding, size)  # windows may end outside the map
+    (_, h, w, _), pads = gradient.shape, (padding, size)  # windows may end outside the map
     padded = jnp.pad(x, ((0, 0), pads, pads, (0, 0)), constant_values=-jnp.inf)
     largest = padded[:, : 2 * h : 2, : 2 * w : 2]
     place = jnp.zeros(largest.shape, jnp.int8)

@@ -45,7 +45,8 @@ def initial_state(model: Model, config: ExperimentConfig) -> TrainState:
     trainable, _ = split_frozen(shapes, model, replace(config.train, freeze=()))
     check_patterns(trainable, config.optimizer, config.train)
     variables = in_all(lambda: initial_variables(model, config.train))
-    return placed(init_state(variables, model, config), model.mesh, config.train)
+    state = jit_once(lambda variables: init_state(variables, model, config))(variables)  # one program, not one for every shape
+    return placed(state, model.mesh, config.train)
 
 
 def state_shapes(model: Model, config: ExperimentConfig) -> TrainState:

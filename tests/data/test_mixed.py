@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data import Augmented, CocoSource, DataError, MixedSource, ShapesSource, Source, check_source, fingerprint, open_source
+from maskrcnn_jax.data import (
+    Augmented,
+    CocoSource,
+    DataError,
+    MixedSource,
+    ShapesSource,
+    Source,
+    check_source,
+    fingerprint,
+    open_source,
+    source_name,
+)
 from maskrcnn_jax.structs import Category
 from maskrcnn_jax.training.inputs import make_plan
 from tests import tiny
@@ -36,6 +47,17 @@ def test_what_coco_tells_is_told_of_the_mixture(open_coco, document, folder):
     assert mixed.image_ids.tolist() == [11, 5, 11, 5]
     assert mixed.labels_present.tolist() == [[0, 2], [2, 2], [3, 1]]
     assert mixed.weights == (1.0, 2.0)
+
+
+def test_a_mixture_is_federated_where_a_part_is(open_coco, document):
+    plain = open_coco(document)
+    for row in document["images"]:
+        row |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    for row in document["categories"]:
+        row["frequency"] = "f"
+    lvis = open_coco(document)
+    assert MixedSource([plain, lvis]).federated
+    assert not MixedSource([plain, plain]).federated
 
 
 def test_crowds_are_not_present(open_coco, document):
@@ -103,6 +125,7 @@ def test_a_config_names_several_datasets(open_coco, document, folder):
     assert isinstance(mixed, MixedSource)
     assert mixed.weights == (1.0, 3.0)
     assert [source.annotation_file for source in mixed.sources] == [first, second]
+    assert source_name(mixed) == f"{first}, {second}"
     assert isinstance(open_source(config, "val"), CocoSource)
     assert np.array_equal(mixed[2].image, mixed[0].image)
 

@@ -70,7 +70,7 @@ def test_without_shuffle_the_order_is_that_of_the_indices():
 def test_the_largest_short_side_of_training_decides_the_canvas():
     data = DataConfig(augment=AugmentConfig(min_sides=(64, 96)))
     plan = Plan(np.array([[50, 60]]), INPUT, data, batch_size=1, seed=0)
-    assert train_min_sides(data, INPUT) == (64, 96)
+    assert train_min_sides(data.augment, INPUT) == (64, 96)
     assert plan(0)[0] == (128, 128)
 
 

@@ -202,10 +202,11 @@ class Recorded(Painted):
     image_ids = Painted.ids
 
     def coco_document(self, indices):
-        kept = {self.ids[i] for i in indices}
+        kept = [self.ids[i] for i in indices]
         rows = content(*rectangles())
+        by_id = {image["id"]: image for image in rows["images"]}
         return {
-            "images": [image for image in rows["images"] if image["id"] in kept],
+            "images": [by_id[id_] for id_ in kept],
             "annotations": [row for row in rows["annotations"] if row["image_id"] in kept],
             "categories": rows["categories"],
         }

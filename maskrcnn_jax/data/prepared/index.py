@@ -25,13 +25,14 @@ class Index(NamedTuple):
     category_rows: of the COCO file.
     others: what else it holds besides images and annotations.
     file_names: of each image.
-    image_ids, sizes, object_counts, labels_present: those of the source.
+    federated, image_ids, sizes, object_counts, labels_present: those of the source.
     """
 
     digest: str
     category_rows: list[dict[str, Any]]
     others: dict[str, Any]
     file_names: list[str]
+    federated: bool
     image_ids: Int[np.ndarray, "n"]
     sizes: Int[np.ndarray, "n 2"]
     object_counts: Int[np.ndarray, "n"]
@@ -46,6 +47,7 @@ def make_index(document: dict[str, Any], table: CocoTable) -> Index:
         category_rows=document["categories"],
         others={key: value for key, value in document.items() if key not in ("images", "annotations", "categories")},
         file_names=[image.file_name for image in table.images],
+        federated=table.federated,
         image_ids=np.array([image.id for image in table.images], np.int64),
         sizes=np.array([image.size for image in table.images], np.int64).reshape(-1, 2),
         object_counts=counts,
@@ -81,6 +83,7 @@ def read_index(folder: Path) -> Index:
             category_rows=read["category_rows"],
             others=read["others"],
             file_names=read["file_names"],
+            federated=read["federated"],
             image_ids=np.array(read["image_ids"], np.int64),
             sizes=np.array(read["sizes"], np.int64).reshape(-1, 2),
             object_counts=np.array(read["object_counts"], np.int64),

@@ -29,7 +29,7 @@ class PreparedSource:
       prepared_folder: the folder.
       input_config: what images are decoded to.
       annotation_digest: 64 hex digits that change when annotations, categories, ids or file names do.
-      categories, image_ids, sizes, object_counts, labels_present: as `CocoSource` has them.
+      categories, image_ids, sizes, object_counts, labels_present, federated: as `CocoSource` has them.
       category_rows: the rows of `categories` of the COCO file, with all their fields.
     """
 
@@ -54,6 +54,7 @@ class PreparedSource:
         self.sizes: Int[np.ndarray, "n 2"] = index.sizes
         self.object_counts: Int[np.ndarray, "n"] = index.object_counts
         self.labels_present: Int[np.ndarray, "m 2"] = index.labels_present
+        self.federated = index.federated
         self._names = tuple(index.file_names)
         self._labels = {category.id: i + 1 for i, category in enumerate(self.categories)}
         self._records: Sequence[Any] | None = None

@@ -154,7 +154,7 @@ def image_id(source: Source, i: int) -> int | None:
 
 def training_side(config: ExperimentConfig) -> int:
     """The short side that stands for those which training draws from: the middle one."""
-    sides = sorted(train_min_sides(config.data, config.model.input))
+    sides = sorted(train_min_sides(config.data.augment, config.model.input))
     return sides[len(sides) // 2]
 
 
@@ -179,7 +179,7 @@ def _located(faults: list[Fault], split: str, source: Source | None) -> Iterator
 
 def _without_canvas(config: ExperimentConfig, split: str, source: Source) -> Iterator[Finding]:
     """Images that fit no canvas at the largest short side of the split."""
-    side = max(train_min_sides(config.data, config.model.input)) if split == "train" else config.model.input.min_side
+    side = max(train_min_sides(config.data.augment, config.model.input)) if split == "train" else config.model.input.min_side
     counts = getattr(source, "object_counts", None) if split == "train" and config.data.drop_empty else None
     fits: dict[tuple[int, int], str] = {}
     for i, (height, width) in enumerate(source.sizes):

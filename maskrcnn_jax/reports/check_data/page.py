@@ -1,16 +1,14 @@
 """The report as files: JSON, and one HTML page that needs nothing else."""
 
-import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from maskrcnn_jax.reports import html
 from maskrcnn_jax.reports.check_data.charts import HEIGHT, WIDTH, charts_of
 from maskrcnn_jax.reports.check_data.findings import KINDS, Finding, Kind
 from maskrcnn_jax.reports.check_data.lines import advice_lines, verdict
-from maskrcnn_jax.reports.check_data.pictures import Pictures
+from maskrcnn_jax.reports.check_data.pictures import Picture, Pictures
 from maskrcnn_jax.reports.check_data.report import Report
 
 PICTURES, ROWS = 12, 500
@@ -32,20 +30,13 @@ def write_report(folder: Path, report: Report, pictures: Pictures) -> None:
     """Write report.json and report.html to `folder`, which is made if missing; what earlier reports left there is written over."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report.as_json(), indent=1), encoding="utf-8")
-    # Names from JSON may hold half characters, which no encoding has.
-    (folder / "report.html").write_bytes(html(report, pictures).encode("utf-8", "backslashreplace"))
+    html.write(folder / "report.html", page_of(report, pictures))
 
 
-def html(report: Report, pictures: Pictures) -> str:
+def page_of(report: Report, pictures: Pictures) -> str:
     """The page, with its pictures in it."""
-    environment = Environment(
-        loader=PackageLoader("maskrcnn_jax.reports.check_data"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
+    return html.render(
+        "check_data.html",
         report=report,
         sections=_sections(report, pictures),
         verdict=verdict(report),
@@ -60,7 +51,7 @@ def _sections(report: Report, pictures: Pictures) -> list[Section]:
     sections = []
     for name in report.counts():
         findings = [finding for finding in report.findings if finding.kind == name]
-        drawn = tuple((finding, _uri(pictures.jpeg(finding))) for finding in findings[:PICTURES])
+        drawn = tuple((finding, _uri(pictures.of(finding))) for finding in findings[:PICTURES])
         sections.append(
             Section(
                 name=name,
@@ -73,5 +64,5 @@ def _sections(report: Report, pictures: Pictures) -> list[Section]:
     return sections
 
 
-def _uri(jpeg: bytes | None) -> str | None:
-    return None if jpeg is None else f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+def _uri(picture: Picture | None) -> str | None:
+    return None if picture is None else html.picture_uri(picture)

@@ -21,7 +21,6 @@ SIDE = 400
 """Long side of a picture of one image, pixels."""
 _AROUND = 0.75  # of the objects' long side, shown on each side of them
 _LEAST = 24  # pixels shown around objects at least
-_QUALITY = 80
 
 
 class Drawn(NamedTuple):
@@ -42,7 +41,7 @@ class Pictures:
             (split, dataset_name(splits.sources[split], i), id_): i for split, ids in image_ids.items() for i, id_ in ids.items()
         }
 
-    def jpeg(self, finding: Finding) -> bytes | None:
+    def of(self, finding: Finding) -> Picture | None:
         """A picture of the finding's images side by side; None where none of them can be shown."""
         wanted: dict[tuple[str, int], list[int]] = {}
         for place in finding.places:
@@ -53,9 +52,7 @@ class Pictures:
         tiles = [tile for (split, index), ids in wanted.items() if (tile := self._tile(split, index, ids)) is not None]
         if not tiles:
             return None
-        picture = tiles[0] if len(tiles) == 1 else visualize.grid(tiles, len(tiles))
-        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-        return encoded.tobytes()
+        return tiles[0] if len(tiles) == 1 else visualize.grid(tiles, len(tiles))
 
     def _tile(self, split: str, index: int, ids: Sequence[int]) -> Picture | None:
         """An image with the objects `ids`, or as a whole where none of them can be drawn; None where it cannot be read."""

@@ -96,7 +96,7 @@ def check_data(
     cost = _measured(config, opened["train"], out) if step and sound else "not asked for" if sound else "not measured: there are errors"
     if isinstance(cost, StepCost) and cost.seconds is None:
         findings.append(_too_large(cost))
-    sizes = resized_sizes(train, max(train_min_sides(config.data, config.model.input)), config.model.input) if train else []
+    sizes = resized_sizes(train, max(train_min_sides(config.data.augment, config.model.input)), config.model.input) if train else []
     report = Report(
         splits=splits,
         findings=in_order(findings),

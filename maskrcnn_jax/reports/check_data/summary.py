@@ -7,7 +7,6 @@ import numpy as np
 
 from maskrcnn_jax.data import source_name
 from maskrcnn_jax.reports.check_data.findings import Finding, Place
-from maskrcnn_jax.reports.check_data.opening import parts_of
 from maskrcnn_jax.reports.check_data.survey import Survey
 
 BARS = 24  # of a histogram of counts, at most
@@ -57,7 +56,7 @@ def summarise(survey: Survey) -> Split:
     of_class = np.bincount(survey.labels[~survey.crowd], minlength=len(source.categories) + 1)
     return Split(
         name=survey.split,
-        source=", ".join(source_name(part) for part in parts_of(source)),
+        source=source_name(source),
         images=len(source),
         empty_images=int((counts == 0).sum()),
         objects=int(counts.sum()),

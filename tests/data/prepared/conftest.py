@@ -24,7 +24,7 @@ def made(tmp_path):
     with (tmp_path / "in" / "sub" / "none.jpg").open("ab") as file:
         file.write(b"\0\0after the end\0\0")  # which decoders pass over, and a copy must not lose
     images = [
-        {"id": id_, "file_name": f"sub/{name}", "height": H, "width": W, "license": 4, "neg_category_ids": [id_ % 10]}
+        {"id": id_, "file_name": f"sub/{name}", "height": H, "width": W, "license": 4, "coco_url": f"http://images/{name}"}
         for id_, name in zip((7, 2**40, 0, 5), pixels, strict=True)
     ]
     annotations = [

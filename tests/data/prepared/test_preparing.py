@@ -10,6 +10,7 @@ from PIL import Image
 
 from maskrcnn_jax.data import DataError, PreparedSource, formats, prepared
 from maskrcnn_jax.data.prepared import preparing, records
+from maskrcnn_jax.evaluation import ground_truth, is_federated
 from tests.data.prepared.making import H, W, prepare
 
 
@@ -189,7 +190,7 @@ def test_an_index_beyond_the_last_image_is_an_index_error(out):
 def test_lvis_keeps_its_lists_and_any_other_format_comes_by_its_reader(made, tmp_path):
     def as_lvis(document):
         for image in document["images"]:
-            image["not_exhaustive_category_ids"], image["neg_category_ids"] = [3], [7]
+            image["not_exhaustive_category_ids"], image["neg_category_ids"] = [3], [7] if image["id"] != 7 else []
             image["coco_url"] = f"http://images/{image.pop('file_name')}"
         document["annotations"] = document["annotations"][:2]
 
@@ -199,6 +200,11 @@ def test_lvis_keeps_its_lists_and_any_other_format_comes_by_its_reader(made, tmp
     image = source.coco_document([1])["images"][0]
     assert (image["file_name"], image["neg_category_ids"], image["not_exhaustive_category_ids"]) == ("sub/turned.jpg", [7], [3])
     assert [row["frequency"] for row in source.category_rows] == ["r", "f"]
+    assert source.federated
+    truth = ground_truth(source)
+    assert is_federated(truth)
+    assert [row["frequency"] for row in truth["categories"]] == ["f", "r"]
+    assert truth["images"][1]["not_exhaustive_category_ids"] == [3]
 
     regions = [{"shape_attributes": {"name": "rect", "x": 4, "y": 5, "width": 10, "height": 10}, "region_attributes": {}}]
     via = made.parent / "via.json"

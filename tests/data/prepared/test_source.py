@@ -31,7 +31,7 @@ def test_examples_and_tables_are_the_same_on_made_data(both):
     assert [len(example.labels) for example in prepared] == [4, 1, 0, 1]
     assert all(same(prepared[i], coco[i]) for i in range(4))
     assert prepared.categories == coco.categories
-    for name in ("image_ids", "sizes", "object_counts", "labels_present"):
+    for name in ("image_ids", "sizes", "object_counts", "labels_present", "federated"):
         assert same(getattr(prepared, name), getattr(coco, name)), name
 
 
@@ -79,7 +79,7 @@ def test_an_example_as_tensorflow_datasets_reads_it_without_tensorflow(both, mad
     example = records[0]
     assert example["image"] == (made.parent / "sub" / "grey.png").read_bytes()
     assert (example["file_name"], example["image_id"], example["height"], example["width"]) == (b"sub/grey.png", 7, H, W)
-    assert json.loads(example["fields"]) == {"license": 4, "neg_category_ids": [7]}
+    assert json.loads(example["fields"]) == {"license": 4, "coco_url": "http://images/grey.png"}
     objects = example["objects"]
     assert objects["id"].tolist() == [0, 3, 6, 9, 12, 15, 18]
     assert objects["category_id"].tolist() == [7, 3, 7, 7, 3, 7, 7]

@@ -129,7 +129,7 @@ def test_the_picture_of_an_annotation_shows_it(tmp_path):
     report, pictures = checked(experiment(dataset.write(tmp_path)))
     for kind in ("unknown-category", "box-mask"):
         (finding,) = [finding for finding in report.findings if finding.kind == kind]
-        picture = cv2.imdecode(np.frombuffer(pictures.jpeg(finding), np.uint8), cv2.IMREAD_COLOR).astype(int)
+        picture = pictures.of(finding).astype(int)
         coloured = (picture.max(axis=2) - picture.min(axis=2)) > 40
         assert 0.02 < coloured.mean() < 0.6
         assert not coloured[-5:].any()
@@ -155,7 +155,7 @@ def test_names_that_look_like_markup_are_text(tmp_path):
 
 def test_a_clean_dataset_has_a_page_without_findings(tmp_path):
     report, pictures = checked(experiment(clean().write(tmp_path)))
-    tree = ElementTree.fromstring(page.html(report, pictures))
+    tree = ElementTree.fromstring(page.page_of(report, pictures))
     assert "Training would be sound: nothing was found." in "".join(tree.itertext())
     assert list(tree.iter("section")) == []
     assert len(list(tree.iter("svg"))) == 3
