@@ -176,7 +176,7 @@ def _objects(
             report(row, "unknown-image", "no image has this id; add the image, or remove the annotation")
         elif image_id in sizes:
             try:
-                found = _object(row, labels, sizes[image_id])
+                found = read_object(row, labels, sizes[image_id])
             except DataError:
                 for kind, message in _faults(row, labels, sizes[image_id]):
                     report(row, kind, message)
@@ -188,8 +188,17 @@ def _objects(
     return tuple(tuple(objects[image.id]) for image in images)
 
 
-def _object(row: dict[str, Any], labels: dict[int, int], size: Size) -> CocoObject | None:
-    """One annotation, or None where it can cover no pixel."""
+def read_object(row: dict[str, Any], labels: dict[int, int], size: Size) -> CocoObject | None:
+    """One annotation, or None where it can cover no pixel.
+
+    Args:
+      row: of `annotations`.
+      labels: of each category id.
+      size: (height, width) of its image.
+
+    Raises:
+      DataError: what `read_coco_json` refuses; without file and ids.
+    """
     label, crowd, bbox, covers = (check(row, labels, size) for check in _CHECKS.values())
     return CocoObject(row["id"], label, crowd, bbox, row["segmentation"]) if covers else None
 

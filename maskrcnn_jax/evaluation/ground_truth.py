@@ -38,12 +38,21 @@ class AnnotatedSource(Protocol):
     """The file's image id of each example."""
 
 
+class RecordedSource(Protocol):
+    """A source that has the rows of a COCO file, but not the file."""
+
+    def coco_document(self, indices: Iterable[int]) -> dict[str, Any]:
+        """All `categories`, and of the examples `indices`, in their order, the `images` and `annotations`."""
+        ...
+
+
 def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) -> dict[str, Any]:
     """COCO dataset of the images `indices` of `source`: `images`, `annotations`, `categories`.
 
     A source with `annotation_file` and `image_ids` is measured against the file's own annotations (their area, polygons and
-    crowds), as official numbers are; of an LVIS file images keep their lists of classes and categories their `frequency`. Any other
-    source is read example by example, and each mask is run-length encoded before the next image is read.
+    crowds), as official numbers are, and one with a `coco_document` against that; of an LVIS file images keep their lists of classes
+    and categories their `frequency`. Any other source is read example by example, and each mask is run-length encoded before the
+    next image is read.
 
     Args:
       source: the examples.
@@ -58,9 +67,9 @@ def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) ->
       OSError, json.JSONDecodeError: the file cannot be read.
     """
     chosen = range(len(source)) if indices is None else list(indices)
-    if _is_annotated(source):
-        content = json.loads(Path(source.annotation_file).read_text(encoding="utf-8"))
-        images, annotations = _from_file(content, [int(source.image_ids[i]) for i in chosen])
+    content = _rows(source, chosen)
+    if content is not None:
+        images, annotations = _from_rows(content)
         further = {row["id"]: {"frequency": row["frequency"]} for row in content["categories"] if "frequency" in row}
     else:
         (images, annotations), further = _from_examples(source, chosen), {}
@@ -73,6 +82,11 @@ def _is_annotated(source: ExampleSource) -> TypeGuard[AnnotatedSource]:
     return hasattr(source, "annotation_file") and hasattr(source, "image_ids")
 
 
+def _is_recorded(source: ExampleSource) -> TypeGuard[RecordedSource]:
+    """See `_is_annotated`."""
+    return hasattr(source, "coco_document")
+
+
 def joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One dataset of the images of several, all of one source, in their order."""
     images, annotations = ([entry for part in parts for entry in part[name]] for name in ("images", "annotations"))
@@ -83,9 +97,19 @@ def _numbered(annotations: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**annotation, "id": i} for i, annotation in enumerate(annotations, 1)]
 
 
-def _from_file(content: dict[str, Any], image_ids: list[int]) -> tuple[list[dict], list[dict]]:
+def _rows(source: ExampleSource, indices: Sequence[int]) -> dict[str, Any] | None:
+    """The rows of a COCO file, `images` being those of `indices`, in their order; None of a source that has none."""
+    if _is_recorded(source):
+        return source.coco_document(indices)
+    if not _is_annotated(source):
+        return None
+    content = json.loads(Path(source.annotation_file).read_text(encoding="utf-8"))
     by_id = {image["id"]: image for image in content["images"]}
-    images = [by_id[id_] for id_ in image_ids]
+    return content | {"images": [by_id[int(source.image_ids[i])] for i in indices]}
+
+
+def _from_rows(content: dict[str, Any]) -> tuple[list[dict], list[dict]]:
+    images = content["images"]
     objects: dict[int, list[dict]] = {image["id"]: [] for image in images}
     for annotation in content["annotations"]:
         if annotation["image_id"] in objects:

@@ -62,7 +62,7 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Exp
         raise DataError(
             f"{source_name(source)}: no image to validate on; give it one (data.val_annotations, or data.val_size of kind shapes)"
         )
-    if getattr(source, "federated", False) and not hasattr(source, "annotation_file"):
+    if getattr(source, "federated", False) and not any(hasattr(source, name) for name in ("annotation_file", "coco_document")):
         raise DataError(
             f"{source_name(source)}: datasets are mixed of which one has LVIS's lists of classes, and LVIS measures by those of one file; "
             "measure each dataset by itself"

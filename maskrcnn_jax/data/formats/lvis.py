@@ -26,13 +26,18 @@ def read_lvis(source: Path, *, images: Path | None = None) -> ImportedDataset:
       DataError: what COCO files are refused for, lists of classes among it, no such lists, or an image with neither `file_name` nor
         `coco_url`.
     """
+    return dataset_of(source, lvis_document(source), images or source.parent)
+
+
+def lvis_document(source: Path) -> dict[str, Any]:
+    """What an LVIS file holds, with a file name of every image; raises as `read_lvis`."""
     document = read_document(source, refusing([]))
     if not has_lists(document):
         raise DataError(f"{source}: no image has LVIS's lists of classes; download the annotations again, or import the file as coco")
     for row in document["images"]:
         if "file_name" not in row:
             row["file_name"] = _name_of(row.get("coco_url"), f"{source}: image id {row['id']}")
-    return dataset_of(source, document, images or source.parent)
+    return document
 
 
 def _name_of(url: Any, where: str) -> str:
