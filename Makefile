@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast test-python coverage golden soak short lint audit format parity numerics mutants bench bench-nuclei bench-overfit bench-scaling clean
+.PHONY: demo test test-fast test-python coverage golden soak short lint audit format parity numerics mutants bench bench-nuclei bench-overfit bench-scaling bench-index clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -73,6 +73,9 @@ bench-nuclei: $(VENV)/.package
 
 bench-scaling: $(VENV)/.package  ## weak scaling, simulated and as arithmetic
 	$(BIN)/python scripts/bench_scaling.py
+
+bench-index: $(VENV)/.package  ## a dataset of a million images: start-up time and memory
+	$(BIN)/python scripts/bench_index.py
 
 bench-overfit: $(VENV)/.package
 	$(BIN)/python scripts/bench_overfit.py
