@@ -49,7 +49,8 @@ def main() -> None:
         for source in (ANNOTATIONS, PREPARED):
             command = [sys.executable, __file__, "--read", source, "--folder", str(folder)]
             found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
-            table.add_row(source, f"{(folder / source).stat().st_size / 1e6:,.0f}", f"{found[0]:,.1f}", *(f"{value:,.0f}" for value in found[1:]))
+            length = (folder / source).stat().st_size / 1e6
+            table.add_row(source, f"{length:,.0f}", f"{found[0]:,.1f}", *(f"{value:,.0f}" for value in found[1:]))
     Console().print(table)
 
 
