@@ -43,7 +43,7 @@ def _check_classes(ids: Any, known: set[int], where: str) -> None:
         raise DataError(f"{where} is no list of category ids; download the annotations again, or import the file as coco")
     unknown = [id_ for id_ in ids if type(id_) is not int or id_ not in known]
     if unknown:
-        raise DataError(f"{where} has {unknown[0]!r}, which no category has as id; correct it")
+        raise DataError(f"{where} has {unknown[0]!r:.40}, which no category has as id; correct it")
 
 
 def _name_of(url: Any, where: str) -> str:

@@ -1,5 +1,6 @@
 """One pass over a split: every image is read once, and let go."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -121,7 +122,7 @@ def _read(
 
 def _read_file(source: CocoSource, i: int, input_config: InputConfig, found: list[ObjectFault]) -> np.ndarray | None:
     path, (height, width) = source.image_path(i), source.sizes[i]
-    if not path.exists():
+    if not os.path.exists(path):  # also of names that no file can have
         return None  # told when the source was opened
     try:
         pixels = read_channels(path, source.input_config, (int(height), int(width)))
