@@ -5,13 +5,14 @@ from maskrcnn_jax.evaluation.lvis import LVIS_DETECTIONS, evaluate_lvis, is_fede
 from maskrcnn_jax.evaluation.matching import Metrics
 from maskrcnn_jax.evaluation.metrics import evaluate
 from maskrcnn_jax.evaluation.results import to_coco, write_predictions, write_results
-from maskrcnn_jax.evaluation.table import class_table, summary_lines
+from maskrcnn_jax.evaluation.table import class_rows, class_table, summary_lines
 
 __all__ = [
     "LVIS_DETECTIONS",
     "AnnotatedSource",
     "ExampleSource",
     "Metrics",
+    "class_rows",
     "class_table",
     "evaluate",
     "evaluate_lvis",
