@@ -20,7 +20,7 @@ _COUNTS = {
     "nonfinite": "steps that were skipped, because a loss or gradient was not finite",
     "candidates_cut": "candidates left out of class NMS, for lack of model.detect.max_candidates",
 }
-_SMOOTH = 20  # of a curve with many points, so many parts of it have a mean each
+_SMOOTH = 20  # a running mean is that of so great a part of a curve
 
 
 def write_summary(run_dir: Path, about: Mapping[str, Any], result: Evaluation) -> None:
@@ -94,29 +94,30 @@ def _draw_curves(path: Path, logged: Sequence[dict[str, Any]]) -> None:
 
     figure = Figure(figsize=(12, 8), layout="constrained")
     (losses, scores), (gradients, rois) = figure.subplots(2, 2)
+    rate = gradients.twinx()
     for name in _LOSSES:
         _plot(losses, logged, "train", name)
     for name in ("mask_AP", "mask_AP50", "box_AP", "box_AP50"):
         _plot(scores, logged, "val", name, marker="o")
     _plot(gradients, logged, "train", "grad_norm")
-    _plot(gradients.twinx(), logged, "train", "learning_rate", color="tab:orange")
+    _plot(rate, logged, "train", "learning_rate", smooth=False, color="tab:orange")
     for name in ("rois_sampled", "rois_positive"):
         _plot(rois, logged, "train", name)
     titles = {losses: "losses", scores: "validation", gradients: "norm of the gradient, learning rate", rois: "RoIs of a step"}
-    for axes, title in titles.items():
-        axes.set(title=title, xlabel="step")
-        axes.set_ylim(bottom=0)
-    for axes in figure.axes:
-        axes.legend(loc="upper left" if axes in titles else "upper right")
+    each: list[Any] = figure.axes
+    for axes in each:
+        axes.set(title=titles.get(axes), xlabel="step", xlim=(0, logged[-1]["step"]))
+        axes.set_ylim(bottom=0, top=1 if axes is scores else None)
+        axes.legend(loc={gradients: "upper left", scores: "lower left"}.get(axes, "upper right"))
     figure.savefig(path, dpi=100)
 
 
-def _plot(axes: Any, logged: Sequence[dict[str, Any]], group: str, name: str, **style: Any) -> None:
-    """A curve, with its running mean over it where it has many points."""
+def _plot(axes: Any, logged: Sequence[dict[str, Any]], group: str, name: str, *, smooth: bool = True, **style: Any) -> None:
+    """A curve, with its running mean over it where it has many points and is to be smooth."""
     points = [(line["step"], line[group].get(name)) for line in logged if group in line]
     steps, values = (np.array(column, np.float64) for column in zip(*points, strict=True)) if points else (np.zeros(0), np.zeros(0))
     width = len(steps) // _SMOOTH
-    if width < 2:
+    if not smooth or width < 2:
         axes.plot(steps, values, label=name, **style)
         return
     (line,) = axes.plot(steps, values, alpha=0.25, linewidth=0.8, **style)
