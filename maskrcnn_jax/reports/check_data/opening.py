@@ -146,6 +146,11 @@ def image_id(source: Source, i: int) -> int | None:
     return None if ids is None else int(ids[i])
 
 
+def largest_side(config: ExperimentConfig, split: str) -> int:
+    """The largest short side that images of the split are resized to."""
+    return max(train_min_sides(config.data.augment, config.model.input)) if split == "train" else config.model.input.min_side
+
+
 def training_side(config: ExperimentConfig) -> int:
     """The short side that stands for those which training draws from: the middle one."""
     sides = sorted(train_min_sides(config.data.augment, config.model.input))
@@ -173,7 +178,7 @@ def _located(faults: list[Fault], split: str, source: Source | None) -> Iterator
 
 def _without_canvas(config: ExperimentConfig, split: str, source: Source) -> Iterator[Finding]:
     """Images that fit no canvas at the largest short side of the split."""
-    side = max(train_min_sides(config.data.augment, config.model.input)) if split == "train" else config.model.input.min_side
+    side = largest_side(config, split)
     counts = getattr(source, "object_counts", None) if split == "train" and config.data.drop_empty else None
     fits: dict[tuple[int, int], str] = {}
     for i, (height, width) in enumerate(source.sizes):
