@@ -65,7 +65,7 @@ class BatchOfStep:
             index = int(indices[i])
             example = self._read(index, rng, self._stand_ins(index, canvas), told)
             examples.append(train_transform(example, rng, canvas, self.input_config, self.data_config.augment, self._another(told)))
-            faults.append("; ".join(told))
+            faults.append(told)
         return self._batch(examples, canvas, positions, faults)
 
     def void(self, step: int, fault: str) -> Batch:
@@ -79,13 +79,13 @@ class BatchOfStep:
             image = np.zeros((height, width, self.input_config.channels), self.input_config.dtype)
             black = Example(image, -1, masks, NO_BOXES, NO_LABELS, NO_LABELS.astype(np.bool_))
             examples.append(train_transform(black, np.random.default_rng(0), canvas, self.input_config, NONE, self._another([])))
-        batch = self._batch(examples, canvas, positions, [""] * len(examples))
+        batch = self._batch(examples, canvas, positions, None)
         return batch._replace(faults=np.array([fault] * len(examples)), void=np.ones(len(examples), np.bool_))
 
     def _positions(self, count: int) -> Sequence[int]:
         return range(count) if self.positions is None else self.positions
 
-    def _batch(self, examples: list[Example], canvas: Size, positions: Sequence[int], faults: list[str]) -> Batch:
+    def _batch(self, examples: list[Example], canvas: Size, positions: Sequence[int], faults: list[list[str]] | None) -> Batch:
         config = self.data_config
         return make_batch(examples, canvas, max_objects=config.max_objects, mask_crop=config.mask_crop, positions=positions, faults=faults)
 
