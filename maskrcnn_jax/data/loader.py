@@ -20,7 +20,7 @@ from maskrcnn_jax.data.batching import make_batch
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.check import read_example
 from maskrcnn_jax.data.plan import Plan
-from maskrcnn_jax.data.source import DataError, Source
+from maskrcnn_jax.data.source import DataError, Source, image_name
 from maskrcnn_jax.structs import Batch, Example
 
 NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
@@ -116,7 +116,10 @@ class BatchOfStep:
 
     def _augmented(self, index: int, rng: np.random.Generator) -> Example:
         example = read_example(self.source, index, self.input_config)
-        return example if self.augment is None else apply(self.augment, example, rng, len(self.source.categories), self.input_config)
+        if self.augment is None:
+            return example
+        name = image_name(self.source, index, example.image_id)
+        return apply(self.augment, example, rng, name, len(self.source.categories), self.input_config)
 
 
 @dataclass(frozen=True)

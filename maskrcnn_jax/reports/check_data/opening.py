@@ -19,6 +19,7 @@ from maskrcnn_jax.data import (
     image_files,
     nonempty_indices,
     open_source,
+    part_of,
     resized_size,
     source_name,
     train_min_sides,
@@ -109,13 +110,6 @@ def parts_of(source: Source) -> tuple[Source, ...]:
     if isinstance(source, Augmented):
         return parts_of(source.source)
     return tuple(part for mixed in source.sources for part in parts_of(mixed)) if isinstance(source, MixedSource) else (source,)
-
-
-def part_of(source: Source, i: int) -> tuple[Source, int]:
-    """The one of `parts_of(source)` that image `i` is of, and its index there."""
-    if isinstance(source, Augmented):
-        return part_of(source.source, i)
-    return part_of(*source.locate(i)) if isinstance(source, MixedSource) else (source, i)
 
 
 def place_of(split: str, source: Source, i: int, image_id: int | None, annotation_id: int | None = None) -> Place:
