@@ -12,12 +12,12 @@ from maskrcnn_jax import checkpoint, models
 from maskrcnn_jax.checkpoint import Checkpoint, CheckpointError, CheckpointWriter
 from maskrcnn_jax.config import ExperimentConfig, ModelConfig
 from maskrcnn_jax.data import COCO_CATEGORIES, categories_by_id, read_coco_json
+from maskrcnn_jax.download import Progress
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.structs import Category
 from maskrcnn_jax.training import check_variables
 from maskrcnn_jax.weights import (
     Arrays,
-    Progress,
     System,
     WeightsError,
     from_arrays,

@@ -11,11 +11,12 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "maskrcnn_jax"
 
-MAY_IMPORT: dict[str, set[str]] = {"errors": set(), "config": {"errors"}, "structs": set(), "ops": {"structs"}}
+MAY_IMPORT: dict[str, set[str]] = {"errors": set(), "download": {"errors"}, "config": {"errors"}, "structs": set(), "ops": {"structs"}}
 MAY_IMPORT["nn"] = MAY_IMPORT["stages"] = {"ops", "structs", "config"}
 MAY_IMPORT["models"] = MAY_IMPORT["nn"] | {"nn", "stages"}
-MAY_IMPORT["checkpoint"] = MAY_IMPORT["data"] = MAY_IMPORT["evaluation"] = MAY_IMPORT["visualize"] = {"config", "structs", "errors"}
-MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models", "errors"}
+MAY_IMPORT["checkpoint"] = MAY_IMPORT["evaluation"] = MAY_IMPORT["visualize"] = {"config", "structs", "errors"}
+MAY_IMPORT["data"] = {"config", "structs", "errors", "download"}
+MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models", "errors", "download"}
 MAY_IMPORT["inference"] = MAY_IMPORT["weights"] | {"checkpoint", "data"}
 MAY_IMPORT["training"] = MAY_IMPORT["inference"] | {"inference", "evaluation", "visualize", "weights"}
 MAY_IMPORT["reports"] = MAY_IMPORT["training"] | {"training"}
@@ -24,7 +25,7 @@ MAY_IMPORT["cli"] = MAY_IMPORT["reports"] | {"reports", "convert"}
 MAY_IMPORT["__init__"] = MAY_IMPORT["reports"] | {"reports"}
 
 NEVER = {"torch", "torchvision", "tensorflow"}
-WITHOUT_JAX = {"data", "config", "structs", "errors"}
+WITHOUT_JAX = {"data", "download", "config", "structs", "errors"}
 THROUGH_BUILD = {"training", "cli"}
 # What rooms that reach a model through `models.build` may name: the function, the types it speaks of, and its mesh.
 DOOR = {"build", "Model", "Variables", "Features", "Losses", "Trace", "TrainTrace", "DATA_AXIS", "make_mesh", "one_device_mesh"}

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
-
 from maskrcnn_jax import convert
+from maskrcnn_jax.cli.bar import bar
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.errors import UserError, first_few
@@ -46,7 +44,8 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     source, rest = first_argument(arguments, USAGE)
     _require_targets(parse(ConvertCommand, ExperimentConfig(), rest, prog=f"maskrcnn convert {source}"))  # before anything is downloaded
-    found = _open(source)
+    with bar("downloading") as show:
+        found = convert.open_model(source, show)
     command = parse(ConvertCommand, found.config, rest, prog=f"maskrcnn convert {source}")
     exports: dict[System, Path | None] = {"torchvision": command.to_torchvision, "detectron2": command.to_detectron2}
     files = {system: file for system, file in exports.items() if file}
@@ -71,19 +70,3 @@ def _require_targets(command: ConvertCommand) -> None:
     if not command.to and not files:
         raise UserError("nowhere to write to; give --to DIR, --to-torchvision FILE.pth or --to-detectron2 FILE.pth")
     convert.require_free(command.to, files)
-
-
-def _open(source: str) -> convert.Found:
-    """The model that `source` means; a bar shows a download, where there is one."""
-    progress = Progress(*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True))
-    task = progress.add_task("downloading", total=None)
-
-    def show(done: int, total: int | None) -> None:
-        progress.start()
-        progress.update(task, completed=done, total=total)
-
-    try:
-        return convert.open_model(source, show)
-    finally:
-        if progress.live.is_started:
-            progress.stop()

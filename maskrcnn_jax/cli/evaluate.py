@@ -28,7 +28,7 @@ data of its own config. With the name of a config instead, the model is the one 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalCommand(ManyProcesses):
-    """Measure COCO box and mask AP on the validation data."""
+    """Measure box and mask AP on the validation data, as LVIS does where they have its lists of classes, and as COCO otherwise."""
 
     out: Path | None = None
     """Folder for detections.json, COCO's results format; by default nothing is written."""

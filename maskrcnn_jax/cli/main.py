@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, replay, show_data, train
+from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, prepare_data, replay, show_data, train
 from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.errors import UserError
 
 USAGE = """usage: maskrcnn COMMAND ...
 
   train        train a model from a config
-  eval         measure a checkpoint: COCO box and mask AP
+  eval         measure a checkpoint: box and mask AP, as COCO or LVIS does
   predict      detect objects in images
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON
+  prepare-data copy a dataset of any of these formats to a few large files, or COCO 2017, downloaded if need be
   show-data    draw what training sees of a config's images
   convert      read weights of torchvision and Detectron2, and write them
   compare      two models, or one and stored outputs of another system, stage by stage
@@ -29,6 +30,7 @@ COMMANDS = {
     "predict": predict.main,
     "check-data": check_data.main,
     "import-data": import_data.main,
+    "prepare-data": prepare_data.main,
     "show-data": show_data.main,
     "convert": convert.main,
     "compare": compare.main,

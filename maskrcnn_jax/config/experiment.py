@@ -12,23 +12,24 @@ from maskrcnn_jax.config.model import ModelConfig
 class DataConfig:
     """Where examples come from and how batches are made of them."""
 
-    kind: Literal["coco", "shapes", "own"] = "coco"
-    """coco: JSON files in COCO's format. shapes: procedural pictures, made on the fly. own: sources given in Python."""
+    kind: Literal["coco", "prepared", "shapes", "own"] = "coco"
+    """coco: JSON files in COCO's format. prepared: what `maskrcnn prepare-data` wrote. shapes: procedural pictures, made on the fly.
+    own: sources given in Python."""
     train_annotations: str = ""
-    """COCO JSON of the training images (kind coco)."""
+    """COCO JSON of the training images (kind coco), or the folder that they were prepared to (kind prepared)."""
     train_images: str = ""
-    """Folder that file names in `train_annotations` are relative to."""
+    """Folder that file names in `train_annotations` are relative to (kind coco)."""
     more_train_annotations: tuple[str, ...] = ()
-    """COCO JSON files of further training images, of the same categories (kind coco)."""
+    """COCO JSON files, or prepared folders, of further training images, of the same categories."""
     more_train_images: tuple[str, ...] = ()
-    """Folder of each of `more_train_annotations`."""
+    """Folder of each of `more_train_annotations` (kind coco)."""
     train_weights: tuple[float, ...] = ()
     """Of `train_annotations` and each of `more_train_annotations`, how much of what training reads is of it; empty: every image
     counts the same."""
     val_annotations: str = ""
-    """COCO JSON of the validation images (kind coco)."""
+    """COCO JSON of the validation images (kind coco), or the folder that they were prepared to (kind prepared)."""
     val_images: str = ""
-    """Folder that file names in `val_annotations` are relative to."""
+    """Folder that file names in `val_annotations` are relative to (kind coco)."""
     train_size: int = 10_000
     """Training pictures (kind shapes)."""
     val_size: int = 200
@@ -54,8 +55,9 @@ class DataConfig:
         for name in ("train_size", "val_size"):
             require(getattr(self, name) >= 1, self, name, "must be at least 1")
         more = len(self.more_train_annotations)
-        folders = f"must be {more} folders, one for each of more_train_annotations"
-        require(len(self.more_train_images) == more, self, "more_train_images", folders)
+        folders = 0 if self.kind == "prepared" else more
+        of_each = f"must be {more} folders, one for each of more_train_annotations" if folders else "must be empty"
+        require(len(self.more_train_images) == folders, self, "more_train_images", of_each)
         shares = self.train_weights
         require(len(shares) in (0, more + 1), self, "train_weights", f"must be {more + 1} numbers, one for each training dataset, or none")
         require(all(share > 0 for share in shares), self, "train_weights", "must be positive")
@@ -180,7 +182,7 @@ class EvalConfig:
     max_images: int | None = None
     """First so many validation images; None: all of them."""
     max_detections: int = 100
-    """Best so many detections of a class in an image count; COCO's is 100."""
+    """Best so many detections of a class in an image count; COCO's is 100. LVIS's metrics take 300 of an image, whatever this is."""
     losses: bool = False
     """Whether the five losses are computed on the validation images too."""
     pictures: int = 16

@@ -18,6 +18,7 @@ from maskrcnn_jax.data.loader import batches
 from maskrcnn_jax.data.mixed import MixedSource
 from maskrcnn_jax.data.opening import open_source
 from maskrcnn_jax.data.plan import Plan
+from maskrcnn_jax.data.prepared import PreparedSource
 from maskrcnn_jax.data.sampling import repeat_factors, sampling_rates
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name, nonempty_indices, part_of, source_name
@@ -45,6 +46,7 @@ __all__ = [
     "ImageSizeError",
     "MixedSource",
     "Plan",
+    "PreparedSource",
     "ShapesSource",
     "Size",
     "Source",

@@ -1,5 +1,6 @@
 """Image files of any number of channels, of 8 or 16 bits."""
 
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.canvas import Size
-from maskrcnn_jax.data.decode import ARRAY_ENDING, match_size, opened, read_image, readable, turn
+from maskrcnn_jax.data.decode import ARRAY_ENDING, load_image, match_size, opened, read_image, readable, turn
 from maskrcnn_jax.data.source import DataError
 
 RGB_BYTES = InputConfig()
@@ -25,7 +26,7 @@ def is_rgb_bytes(config: InputConfig) -> bool:
 
 
 def read_channels(
-    path: Path, input_config: InputConfig, size: Size | None = None
+    path: Path, input_config: InputConfig, size: Size | None = None, content: bytes | None = None
 ) -> UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]:
     """Decode an image file to the channels and the type that `input_config` says.
 
@@ -40,20 +41,34 @@ def read_channels(
       path: the file.
       input_config: its `channels` and `dtype` alone matter.
       size: (height, width) that annotations refer to; None takes any size.
+      content: what the file holds, where it is none of the file system, and `path` only its name.
 
     Raises:
       DataError: what `read_image` says of files that cannot be read; other channels or another type; 16-bit colours or samples
         that the libraries would cut; pages of several sizes or types; another size than `size`.
     """
     if path.suffix.lower() == ARRAY_ENDING:
-        stored = turned = _array(path)
+        stored = turned = _array(path, content)
     elif is_rgb_bytes(input_config):
-        return read_image(path, size)
+        return read_image(path, size, content)
     else:
-        stored, turned = _bands(path, to_grey=(input_config.channels, input_config.dtype) == (1, "uint8"))
+        stored, turned = _bands(path, content, to_grey=(input_config.channels, input_config.dtype) == (1, "uint8"))
     _require(path, stored, input_config)
     which = match_size(path, turned.shape[:2], stored.shape[:2], size)
     return np.array((turned, stored)[which], input_config.dtype, order="C")
+
+
+def require_readable(path: Path, size: Size, content: bytes) -> None:
+    """Decode the `content` of the image file `path` (of several pages the first), whatever its channels and type.
+
+    Raises:
+      DataError: it cannot be decoded, or has another size than `size`, (height, width), also when turned as EXIF data say.
+    """
+    if path.suffix.lower() == ARRAY_ENDING:
+        sides = _array(path, content).shape[:2]
+        match_size(path, sides, sides, size)
+    else:
+        load_image(path, size, content)
 
 
 def _require(path: Path, array: np.ndarray, config: InputConfig) -> None:
@@ -67,11 +82,14 @@ def _require(path: Path, array: np.ndarray, config: InputConfig) -> None:
     )
 
 
-def _array(path: Path) -> np.ndarray:
+def _array(path: Path, content: bytes | None) -> np.ndarray:
     """A .npy file as [h, w, c]."""
     with readable(path):
         try:
-            array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # mapped, a header cannot ask for more than there is
+            if content is None:
+                array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # mapped, a header cannot ask for more than there is
+            else:
+                array = np.load(BytesIO(content), allow_pickle=False)
         except OSError:
             raise
         except Exception as error:  # of a broken header NumPy's parser raises whatever comes
@@ -79,18 +97,18 @@ def _array(path: Path) -> np.ndarray:
     return array[..., None] if array.ndim == 2 else array
 
 
-def _bands(path: Path, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:
+def _bands(path: Path, content: bytes | None, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:
     """All channels of an image, [h, w, c], as stored and turned as EXIF data say."""
-    with opened(path) as image:
+    with opened(path, content) as image:
         if isinstance(image, TiffImagePlugin.TiffImageFile):  # which Pillow turns by itself
-            stored = turned = _pages(path, image, to_grey)
+            stored = turned = _pages(path, content, image, to_grey)
         else:
-            cut, stored = _is_cut(image), _page(path, image, to_grey)
+            cut, stored = _is_cut(image), _page(path, content, image, to_grey)
             turned = stored if cut else _pixels(turn(image), to_grey)
     return stored, turned
 
 
-def _pages(path: Path, image: TiffImagePlugin.TiffImageFile, to_grey: bool) -> np.ndarray:
+def _pages(path: Path, content: bytes | None, image: TiffImagePlugin.TiffImageFile, to_grey: bool) -> np.ndarray:
     """The channels of all pages, one after the other."""
     pages = []
     for i in range(image.n_frames):
@@ -98,16 +116,16 @@ def _pages(path: Path, image: TiffImagePlugin.TiffImageFile, to_grey: bool) -> n
         samples, bands = image.tag_v2.get(_SAMPLES_PER_PIXEL, 1), len(image.getbands())
         if samples != bands:
             raise DataError(f"{path}: of the {samples} samples of a pixel Pillow reads {bands}; {REMEDY}, or as one page of the TIFF each")
-        pages.append(_page(path, image, to_grey))
+        pages.append(_page(path, content, image, to_grey))
     if len({(page.shape[:2], page.dtype) for page in pages}) > 1:
         raise DataError(f"{path}: its {len(pages)} pages, which are its channels, differ in size or type; {REMEDY}")
     return np.concatenate(pages, axis=2)
 
 
-def _page(path: Path, image: ImageFile.ImageFile, to_grey: bool) -> np.ndarray:
+def _page(path: Path, content: bytes | None, image: ImageFile.ImageFile, to_grey: bool) -> np.ndarray:
     cut = _is_cut(image)
     image.load()
-    return _sixteen_bits(path, image) if cut else _pixels(image, to_grey)
+    return _sixteen_bits(path, content, image) if cut else _pixels(image, to_grey)
 
 
 def _is_cut(image: ImageFile.ImageFile) -> bool:
@@ -120,9 +138,10 @@ def _pixels(image: Image.Image, to_grey: bool) -> np.ndarray:
     return np.atleast_3d(np.asarray(image.convert("L") if to_grey and is_byte else image))
 
 
-def _sixteen_bits(path: Path, image: Image.Image) -> np.ndarray:
+def _sixteen_bits(path: Path, content: bytes | None, image: Image.Image) -> np.ndarray:
     """16-bit colours of an image file by OpenCV, which reads files that are cut short too: hence after Pillow, and compared with it."""
-    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    stored = np.fromfile(path, np.uint8) if content is None else np.frombuffer(content, np.uint8)
+    array = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
     if array is not None and array.dtype == np.uint16 and array.shape[2:] in ((3,), (4,)):
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
         if np.array_equal(array // 256, np.asarray(image)):

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ from jaxtyping import Float32, Int, UInt8
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.batching import tight_box
+from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.channels import RGB_BYTES, read_channels
 from maskrcnn_jax.data.coco_json import CocoObject, read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap
+from maskrcnn_jax.data.decode import ImageHeader, read_header
 from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.image_folder import missing_files
 from maskrcnn_jax.data.source import DataError
@@ -42,6 +45,8 @@ class CocoSource:
       sizes: (height, width) of each image, pixels.
       object_counts: objects of each image that are not crowds.
       labels_present: (index of an image, label) of each class that the image has such an object of, int32[m, 2].
+      federated: whether the images have LVIS's lists of classes, `neg_category_ids` and `not_exhaustive_category_ids`: evaluation then
+        is LVIS's.
     """
 
     def __init__(
@@ -66,14 +71,8 @@ class CocoSource:
         self.categories: tuple[Category, ...] = table.categories
         self.image_ids: Int[np.ndarray, "n"] = np.array([image.id for image in table.images], np.int64)
         self.sizes: Int[np.ndarray, "n 2"] = np.array([image.size for image in table.images], np.int64).reshape(-1, 2)
-        self.object_counts: Int[np.ndarray, "n"] = np.array([sum(not o.crowd for o in objects) for objects in table.objects], np.int64)
-        present = (
-            number
-            for i, found in enumerate(table.objects)
-            for label in sorted({o.label for o in found if not o.crowd})
-            for number in (i, label)
-        )
-        self.labels_present: Int[np.ndarray, "m 2"] = np.fromiter(present, np.int32).reshape(-1, 2)
+        self.object_counts, self.labels_present = counted(table.objects)
+        self.federated = table.federated
         self._names = tuple(image.file_name for image in table.images)
         self._require_files(tell)
         # As bytes: a million Python objects would be copied to each worker one by one, and fill its memory by counting references.
@@ -91,25 +90,25 @@ class CocoSource:
         """
         if not 0 <= i < len(self):
             raise IndexError(f"index {i} of {len(self)} images")
+        where = f"{self.annotation_file}: image id {self.image_ids[i]}"
         height, width = (int(side) for side in self.sizes[i])
         try:
-            image = read_channels(self.image_path(i), self.input_config, (height, width))
+            image = self.read_image(i, (height, width))
         except DataError as error:
-            raise DataError(f"{self.annotation_file}: image id {self.image_ids[i]}: {error}") from None
-        objects, masks = self._drawn(i, height, width)
-        boxes = [object_box(found, mask, height, width) for found, mask in zip(objects, masks, strict=True)]
-        return Example(
-            image=image,
-            image_id=int(self.image_ids[i]),
-            masks=masks,
-            boxes=np.array(boxes, np.float32).reshape(-1, 4),
-            labels=np.array([found.label for found in objects], np.int32),
-            crowd=np.array([found.crowd for found in objects], np.bool_),
-        )
+            raise DataError(f"{where}: {error}") from None
+        return drawn_example(image, int(self.image_ids[i]), self.objects(i), where)
 
     def image_path(self, i: int) -> Path:
         """The file of image `i`."""
         return self.image_folder / self._names[i]
+
+    def read_image(self, i: int, size: Size | None) -> np.ndarray:
+        """The pixels of image `i`; raises as `read_channels`."""
+        return read_channels(self.image_path(i), self.input_config, size)
+
+    def read_header(self, i: int) -> ImageHeader:
+        """What the file of image `i` says of itself; raises as `read_header`."""
+        return read_header(self.image_path(i))
 
     def objects(self, i: int) -> list[CocoObject]:
         """The annotations of image `i`, with their ids and as the file has them; those without area are not among them."""
@@ -129,18 +128,35 @@ class CocoSource:
                 "give the folder that file names are relative to, restore the files, or remove these images from the annotations"
             )
 
-    def _drawn(self, i: int, height: int, width: int) -> tuple[list[CocoObject], UInt8[np.ndarray, "n h w"]]:
-        """The objects of image `i` whose mask has a pixel, and these masks."""
-        objects = self.objects(i)
-        masks = np.zeros((len(objects), height, width), np.uint8)
-        for mask, found in zip(masks, objects, strict=True):
-            mask[...] = bitmap(found.segmentation, height, width)
-        kept = np.flatnonzero(masks.max(axis=(1, 2), initial=0))
-        if len(kept) < len(objects):
-            ids = [found.id for n, found in enumerate(objects) if n not in kept]
-            _log.warning("%s: image id %d: annotation ids %s cover no pixel, left out", self.annotation_file, self.image_ids[i], ids)
-            return [objects[n] for n in kept], masks[kept]
-        return objects, masks
+
+def counted(objects: Sequence[Sequence[CocoObject]]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "m 2"]]:
+    """`object_counts` and `labels_present` of a source whose images have these objects."""
+    counts = np.array([sum(not o.crowd for o in found) for found in objects], np.int64)
+    labels = [sorted({o.label for o in found if not o.crowd}) for found in objects]
+    present = (number for i, each in enumerate(labels) for label in each for number in (i, label))
+    return counts, np.fromiter(present, np.int32).reshape(-1, 2)
+
+
+def drawn_example(image: np.ndarray, image_id: int, objects: list[CocoObject], where: str) -> Example:
+    """The example of an image and its annotations; those whose mask has no pixel are left out, and a warning says `where`."""
+    height, width = image.shape[:2]
+    masks = np.zeros((len(objects), height, width), np.uint8)
+    for mask, found in zip(masks, objects, strict=True):
+        mask[...] = bitmap(found.segmentation, height, width)
+    kept = np.flatnonzero(masks.max(axis=(1, 2), initial=0))
+    if len(kept) < len(objects):
+        ids = [found.id for n, found in enumerate(objects) if n not in kept]
+        _log.warning("%s: annotation ids %s cover no pixel, left out", where, ids)
+        objects, masks = [objects[n] for n in kept], masks[kept]
+    boxes = [object_box(found, mask, height, width) for found, mask in zip(objects, masks, strict=True)]
+    return Example(
+        image=image,
+        image_id=image_id,
+        masks=masks,
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        labels=np.array([found.label for found in objects], np.int32),
+        crowd=np.array([found.crowd for found in objects], np.bool_),
+    )
 
 
 def object_box(found: CocoObject, mask: UInt8[np.ndarray, "h w"], height: int, width: int) -> Float32[np.ndarray, "4"]:

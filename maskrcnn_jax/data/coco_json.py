@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maskrcnn_jax.data.canvas import Size
+from maskrcnn_jax.data.coco_lists import check_lists, has_lists
 from maskrcnn_jax.data.coco_masks import covers_pixels
 from maskrcnn_jax.data.faults import Fault, Tell, refusing
 from maskrcnn_jax.data.image_folder import leaves_folder
@@ -38,11 +39,15 @@ class CocoObject(NamedTuple):
 
 
 class CocoTable(NamedTuple):
-    """A checked file: categories in the order of their ids, images in file order, and the objects of each image."""
+    """A checked file: categories in the order of their ids, images in file order, and the objects of each image.
+
+    federated: whether the images have LVIS's lists of classes, see `coco_lists`.
+    """
 
     categories: tuple[Category, ...]
     images: tuple[CocoImage, ...]
     objects: tuple[tuple[CocoObject, ...], ...]
+    federated: bool
 
 
 def read_coco_json(path: Path, tell: Tell | None = None) -> CocoTable:
@@ -57,8 +62,8 @@ def read_coco_json(path: Path, tell: Tell | None = None) -> CocoTable:
 
     Raises:
       DataError: missing file or key, not JSON; and without `tell`: no images or categories, a duplicate or unknown id, a size that is
-        not positive, a file name outside the image folder, or an annotation that `covers_pixels` refuses or whose bbox is not finite
-        or outside.
+        not positive, a file name outside the image folder, an annotation that `covers_pixels` refuses or whose bbox is not finite
+        or outside, or lists of classes that `check_lists` tells of.
     """
     left_out: list[Fault] = []
     tell = tell or refusing(left_out)
@@ -93,7 +98,12 @@ def check_document(path: Path, document: dict[str, Any], tell: Tell) -> CocoTabl
     categories = _categories(path, document["categories"], tell)
     images = _images(path, document["images"], tell)
     image_ids = {row["id"] for row in document["images"]}
-    return CocoTable(categories, images, _objects(path, document["annotations"], categories, images, image_ids, tell))
+    objects = _objects(path, document["annotations"], categories, images, image_ids, tell)
+    federated = has_lists(document)
+    if federated:
+        present = {image.id: {categories[o.label - 1].id for o in found} for image, found in zip(images, objects, strict=True)}
+        check_lists(path, document, present, tell)
+    return CocoTable(categories, images, objects, federated)
 
 
 def _numbered(path: Path, key: str, rows: list[Any], tell: Tell) -> list[dict[str, Any]]:
@@ -166,7 +176,7 @@ def _objects(
             report(row, "unknown-image", "no image has this id; add the image, or remove the annotation")
         elif image_id in sizes:
             try:
-                found = _object(row, labels, sizes[image_id])
+                found = read_object(row, labels, sizes[image_id])
             except DataError:
                 for kind, message in _faults(row, labels, sizes[image_id]):
                     report(row, kind, message)
@@ -178,8 +188,17 @@ def _objects(
     return tuple(tuple(objects[image.id]) for image in images)
 
 
-def _object(row: dict[str, Any], labels: dict[int, int], size: Size) -> CocoObject | None:
-    """One annotation, or None where it can cover no pixel."""
+def read_object(row: dict[str, Any], labels: dict[int, int], size: Size) -> CocoObject | None:
+    """One annotation, or None where it can cover no pixel.
+
+    Args:
+      row: of `annotations`.
+      labels: of each category id.
+      size: (height, width) of its image.
+
+    Raises:
+      DataError: what `read_coco_json` refuses; without file and ids.
+    """
     label, crowd, bbox, covers = (check(row, labels, size) for check in _CHECKS.values())
     return CocoObject(row["id"], label, crowd, bbox, row["segmentation"]) if covers else None
 

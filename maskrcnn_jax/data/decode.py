@@ -32,7 +32,7 @@ class ImageHeader(NamedTuple):
     orientation: int
 
 
-def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3"]:
+def read_image(path: Path, size: Size | None = None, content: bytes | None = None) -> UInt8[np.ndarray, "h w 3"]:
     """Decode an image file with Pillow, which refuses truncated files (OpenCV fills the rest with grey).
 
     Every mode becomes RGB: grey is repeated, palettes are looked up, alpha is dropped (not blended), CMYK is converted; of
@@ -45,17 +45,23 @@ def read_image(path: Path, size: Size | None = None) -> UInt8[np.ndarray, "h w 3
     Args:
       path: the file.
       size: (height, width) that annotations refer to; None takes any size.
+      content: what the file holds, where it is none of the file system, and `path` only its name.
 
     Raises:
       DataError: a missing, truncated or unreadable file, or one without permission; more pixels than Pillow reads;
         values that are neither 8 nor 16 bits.
       ImageSizeError: another size than `size`.
     """
-    with opened(path) as image:
+    return _rgb(path, load_image(path, size, content))
+
+
+def load_image(path: Path, size: Size | None, content: bytes | None) -> Image.Image:
+    """What `read_image` makes RGB of: all of the file decoded, and turned where its EXIF data and `size` say so."""
+    with opened(path, content) as image:
         image.load()
         turned = turn(image)
     which = match_size(path, (turned.height, turned.width), (image.height, image.width), size)
-    return _rgb(path, (turned, image)[which])
+    return (turned, image)[which]
 
 
 def read_size(path: Path, size: Size | None = None) -> Size:
@@ -75,13 +81,13 @@ def read_size(path: Path, size: Size | None = None) -> Size:
     return turned
 
 
-def read_header(path: Path) -> ImageHeader:
-    """Mode and orientation of a file as they are stored; EXIF data that cannot be read are upright.
+def read_header(path: Path, content: bytes | None = None) -> ImageHeader:
+    """Mode and orientation of a file, or its `content`, as they are stored; EXIF data that cannot be read are upright.
 
     Raises:
       DataError: a missing file, or one whose header cannot be read.
     """
-    with opened(path) as image:
+    with opened(path, content) as image:
         return ImageHeader(image.mode, _orientation(image))
 
 

@@ -20,6 +20,7 @@ class MixedSource:
       sizes: (height, width) of each image, pixels.
       parts: which part each image is of.
       object_counts, labels_present, image_ids: as the parts have them; only where all do.
+      federated: whether any part is.
     """
 
     def __init__(self, sources: Sequence[Source], weights: Sequence[float] | None = None) -> None:
@@ -43,6 +44,7 @@ class MixedSource:
         self.categories: tuple[Category, ...] = tuple(sources[0].categories)
         self.sizes: Int[np.ndarray, "n 2"] = np.concatenate([np.reshape(source.sizes, (-1, 2)) for source in sources])
         self.parts: Int[np.ndarray, "n"] = np.repeat(np.arange(len(sources)), [len(source) for source in sources])
+        self.federated = any(getattr(source, "federated", False) for source in sources)
         self._starts = np.cumsum([0, *(len(source) for source in sources)])
         for name in ("object_counts", "image_ids"):
             if all(hasattr(source, name) for source in sources):

@@ -9,6 +9,7 @@ from maskrcnn_jax.data.channels import RGB_BYTES, is_rgb_bytes
 from maskrcnn_jax.data.coco import CocoSource
 from maskrcnn_jax.data.faults import Tell
 from maskrcnn_jax.data.mixed import MixedSource
+from maskrcnn_jax.data.prepared import PreparedSource
 from maskrcnn_jax.data.shapes import ShapesSource
 from maskrcnn_jax.data.source import DataError, Source
 
@@ -43,15 +44,20 @@ def open_source(
                 f"{input_config.dtype}; set --model.input.channels 3 --model.input.dtype uint8, or give data of your own"
             )
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
-    first, *more = [CocoSource(*paths, input_config=input_config, tell=tell) for paths in _paths(config, split)]
+    first, *more = _sources(config, split, input_config, tell)
     return MixedSource([first, *more], config.train_weights or None) if more else first
 
 
-def _paths(config: DataConfig, split: Literal["train", "val"]) -> Iterator[tuple[str, str]]:
-    """Annotations and images of each dataset of a split."""
-    yield _path(config, f"{split}_annotations"), _path(config, f"{split}_images")
-    if split == "train":
-        yield from zip(config.more_train_annotations, config.more_train_images, strict=True)
+def _sources(config: DataConfig, split: Literal["train", "val"], input_config: InputConfig, tell: Tell | None) -> Iterator[Source]:
+    """Each dataset of a split."""
+    more_annotations, more_images = (config.more_train_annotations, config.more_train_images) if split == "train" else ((), ())
+    annotations = (_path(config, f"{split}_annotations"), *more_annotations)
+    if config.kind == "prepared":
+        for folder in annotations:
+            yield PreparedSource(folder, input_config=input_config)
+        return
+    for paths in zip(annotations, (_path(config, f"{split}_images"), *more_images), strict=True):
+        yield CocoSource(*paths, input_config=input_config, tell=tell)
 
 
 def _path(config: DataConfig, name: str) -> str:

@@ -20,7 +20,7 @@ class Source(Protocol):
 
     A source may also have `object_counts`, int[n]: objects an image that are not crowds, which `nonempty_indices` reads;
     `labels_present`, int[m, 2]: an image's index and the label of a class that it has such an object of, each pair once, which
-    repeat-factor sampling reads; `augment`, see `Augmented`; and `locate`, see `part_of`.
+    repeat-factor sampling reads; `augment`, see `Augmented`; `federated`, see `CocoSource`; and `locate`, see `part_of`.
 
     Sources are read by several threads or processes at once: `__getitem__` must be a pure function of `i`, and the source
     must pickle where `DataConfig.workers` is above 0.
@@ -50,9 +50,10 @@ class Source(Protocol):
 
 
 def source_name(source: Source) -> str:
-    """What messages call a dataset: its annotation file or files, or its class."""
+    """What messages call a dataset: its annotation file or files, the folder that it was prepared to, or its class."""
     parts = [source_name(part) for part in getattr(source, "sources", ())]
-    return first_few(parts) if parts else str(getattr(source, "annotation_file", type(source).__name__))
+    named = getattr(source, "annotation_file", None) or getattr(source, "prepared_folder", None) or type(source).__name__
+    return first_few(parts) if parts else str(named)
 
 
 def part_of(source: Source, index: int) -> tuple[Source, int]:
@@ -89,8 +90,9 @@ def nonempty_indices(source: Source) -> Int[np.ndarray, "u"]:
 def fingerprint(source: Source) -> str:
     """What a manifest records of a dataset: 64 hex digits that change when the data does.
 
-    SHA-256 over length, categories and sizes, and over the bytes of `source.annotation_file` where the source has one, the
-    fingerprints of `source.sources` where it is mixed of them, and the first example otherwise. Image files are not read.
+    SHA-256 over length, categories and sizes, and over the bytes of `source.annotation_file` where the source has one, its
+    `annotation_digest` where it was prepared, the fingerprints of `source.sources` where it is mixed of them, and the first example
+    otherwise. Image files are not read.
 
     Raises:
       DataError: a source without annotation file cannot read its first example.
@@ -101,6 +103,8 @@ def fingerprint(source: Source) -> str:
     if path is not None:
         with open(path, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
+    elif hasattr(source, "annotation_digest"):
+        digest.update(source.annotation_digest.encode())
     elif hasattr(source, "sources"):
         digest.update(f"{getattr(source, 'weights', None)} {[fingerprint(part) for part in source.sources]}".encode())
     elif len(source):

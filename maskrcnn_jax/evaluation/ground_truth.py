@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from pycocotools import mask as mask_utils
@@ -29,7 +29,6 @@ class ExampleSource(Protocol):
         ...
 
 
-@runtime_checkable
 class AnnotatedSource(Protocol):
     """A source whose objects stand in a COCO JSON file."""
 
@@ -39,12 +38,21 @@ class AnnotatedSource(Protocol):
     """The file's image id of each example."""
 
 
+class RecordedSource(Protocol):
+    """A source that has the rows of a COCO file, but not the file."""
+
+    def coco_document(self, indices: Iterable[int]) -> dict[str, Any]:
+        """All `categories`, and of the examples `indices`, in their order, the `images` and `annotations`."""
+        ...
+
+
 def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) -> dict[str, Any]:
     """COCO dataset of the images `indices` of `source`: `images`, `annotations`, `categories`.
 
     A source with `annotation_file` and `image_ids` is measured against the file's own annotations (their area, polygons and
-    crowds), as official numbers are. Any other source is read example by example, and each mask is run-length encoded before
-    the next image is read.
+    crowds), as official numbers are, and one with a `coco_document` against that; of an LVIS file images keep their lists of classes
+    and categories their `frequency`. Any other source is read example by example, and each mask is run-length encoded before the
+    next image is read.
 
     Args:
       source: the examples.
@@ -59,12 +67,24 @@ def ground_truth(source: ExampleSource, indices: Iterable[int] | None = None) ->
       OSError, json.JSONDecodeError: the file cannot be read.
     """
     chosen = range(len(source)) if indices is None else list(indices)
-    if isinstance(source, AnnotatedSource):
-        images, annotations = _from_file(source, chosen)
+    content = _rows(source, chosen)
+    if content is not None:
+        images, annotations = _from_rows(content)
+        further = {row["id"]: {"frequency": row["frequency"]} for row in content["categories"] if "frequency" in row}
     else:
-        images, annotations = _from_examples(source, chosen)
-    categories = [{"id": int(category.id), "name": category.name} for category in source.categories]
+        (images, annotations), further = _from_examples(source, chosen), {}
+    categories = [{"id": int(c.id), "name": c.name, **further.get(int(c.id), {})} for c in source.categories]
     return {"info": {}, "images": images, "annotations": _numbered(annotations), "categories": categories}
+
+
+def _is_annotated(source: ExampleSource) -> TypeGuard[AnnotatedSource]:
+    """By `hasattr`: since Python 3.12 `isinstance` does not see what `__getattr__` gives, as a source that wraps another does."""
+    return hasattr(source, "annotation_file") and hasattr(source, "image_ids")
+
+
+def _is_recorded(source: ExampleSource) -> TypeGuard[RecordedSource]:
+    """See `_is_annotated`."""
+    return hasattr(source, "coco_document")
 
 
 def joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -77,10 +97,19 @@ def _numbered(annotations: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**annotation, "id": i} for i, annotation in enumerate(annotations, 1)]
 
 
-def _from_file(source: AnnotatedSource, indices: Iterable[int]) -> tuple[list[dict], list[dict]]:
+def _rows(source: ExampleSource, indices: Sequence[int]) -> dict[str, Any] | None:
+    """The rows of a COCO file, `images` being those of `indices`, in their order; None of a source that has none."""
+    if _is_recorded(source):
+        return source.coco_document(indices)
+    if not _is_annotated(source):
+        return None
     content = json.loads(Path(source.annotation_file).read_text(encoding="utf-8"))
     by_id = {image["id"]: image for image in content["images"]}
-    images = [by_id[int(source.image_ids[i])] for i in indices]
+    return content | {"images": [by_id[int(source.image_ids[i])] for i in indices]}
+
+
+def _from_rows(content: dict[str, Any]) -> tuple[list[dict], list[dict]]:
+    images = content["images"]
     objects: dict[int, list[dict]] = {image["id"]: [] for image in images}
     for annotation in content["annotations"]:
         if annotation["image_id"] in objects:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from maskrcnn_jax.evaluation.metrics import Metrics
+from maskrcnn_jax.evaluation.matching import Metrics
 
 _NAMES = {"bbox": "box", "segm": "mask"}
 
@@ -17,7 +17,7 @@ def class_table(ground_truth: dict[str, Any], metrics: Mapping[str, Metrics]) ->
 
     Args:
       ground_truth: the dataset `metrics` were measured on; rows are in the order of its categories.
-      metrics: as `evaluate` returns them.
+      metrics: as `evaluate` or `evaluate_lvis` returns them.
 
     Returns:
       A table for `rich.print`. Crowds are not counted as objects. AP is "-" for classes without objects.
@@ -35,7 +35,7 @@ def class_table(ground_truth: dict[str, Any], metrics: Mapping[str, Metrics]) ->
 
 
 def summary_lines(metrics: Mapping[str, Metrics]) -> list[str]:
-    """One line a kind with COCO's twelve numbers, such as `mask  AP 0.320  AP50 0.562 ...`, and one that explains "-" if there is any."""
+    """One line a kind with all its numbers, such as `mask  AP 0.320  AP50 0.562 ...`, and one that explains "-" if there is any."""
     lines = [
         f"{_NAMES[kind]:<4}  " + "  ".join(f"{name} {_number(value)}" for name, value in found.stats.items())
         for kind, found in metrics.items()

@@ -56,12 +56,17 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Exp
 
     Args:
       categories: the model's, label by label; see `categories_in`.
-      source: must have an image, and a canvas for each.
+      source: must have an image, a canvas for each, and LVIS's lists of classes for all or none.
       config: the model's canvases, and whether losses are measured: they need the same labels.
     """
     if not len(source):
         raise DataError(
             f"{source_name(source)}: no image to validate on; give it one (data.val_annotations, or data.val_size of kind shapes)"
+        )
+    if getattr(source, "federated", False) and not any(hasattr(source, name) for name in ("annotation_file", "coco_document")):
+        raise DataError(
+            f"{source_name(source)}: datasets are mixed of which one has LVIS's lists of classes, and LVIS measures by those of one file; "
+            "measure each dataset by itself"
         )
     canvases = config.model.input
     for i, (height, width) in enumerate(source.sizes):

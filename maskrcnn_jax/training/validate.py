@@ -42,7 +42,9 @@ class Evaluation(NamedTuple):
 def validate(
     predictor: Predictor, source: Source, config: ExperimentConfig, *, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Evaluation:
-    """COCO metrics, and if `config.eval.losses` the losses, of a model on the first `config.eval.max_images` images of `source`.
+    """Metrics, and if `config.eval.losses` the losses, of a model on the first `config.eval.max_images` images of `source`.
+
+    The metrics are LVIS's where the images have its lists of classes (`CocoSource.federated`), and COCO's otherwise.
 
     Args:
       predictor: the model.
@@ -62,7 +64,11 @@ def validate(
         raise DataError(f"{source_name(source)}: image id {twice} occurs twice; give every image an id of its own")
     truth = evaluation.joined([part["truth"] for part in found])
     detections = [entry for part in found for entry in part["detections"]]
-    metrics = evaluation.evaluate(truth, detections, max_detections=config.eval.max_detections)
+    if evaluation.is_federated(truth):
+        metrics = evaluation.evaluate_lvis(truth, detections)
+        _tell_of_too_few(predictor)
+    else:
+        metrics = evaluation.evaluate(truth, detections, max_detections=config.eval.max_detections)
     losses = _mean_losses([part["losses"] for part in found])
     return Evaluation(metrics, truth, detections, losses, sum(part["cut"] for part in found))
 
@@ -72,6 +78,18 @@ def scalars(result: Evaluation) -> dict[str, float]:
     names = {"bbox": "box", "segm": "mask"}
     numbers = {f"{names[kind]}_{name}": value for kind, metrics in result.metrics.items() for name, value in metrics.stats.items()}
     return numbers | {"candidates_cut": float(result.candidates_cut)} | {f"loss_{name}": value for name, value in result.losses.items()}
+
+
+def _tell_of_too_few(predictor: Predictor) -> None:
+    limit, counted = predictor.model.config.detect.max_detections, evaluation.LVIS_DETECTIONS
+    if limit < counted:
+        logger.warning(
+            "model.detect.max_detections is %d, and LVIS counts %d detections an image: AP is lower than it could be; "
+            "set --model.detect.max-detections %d",
+            limit,
+            counted,
+            counted,
+        )
 
 
 def _measured(predictor: Predictor, source: Source, config: ExperimentConfig, progress: Callable[[int, int], None]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from maskrcnn_jax.weights.detectors import CLASS_LAYERS, from_arrays, to_arrays
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, read_weights
 from maskrcnn_jax.weights.names import System
-from maskrcnn_jax.weights.published import PUBLISHED, Progress, cache_folder, locate, read_source
+from maskrcnn_jax.weights.published import PUBLISHED, cache_folder, locate, read_source
 from maskrcnn_jax.weights.recognise import Origin, differences, other_numerics, recognise, system_of, unlike_published
 from maskrcnn_jax.weights.stem import inflate, stem_path
 from maskrcnn_jax.weights.writing import require_new, write_weights
@@ -15,7 +15,6 @@ __all__ = [
     "PUBLISHED",
     "Arrays",
     "Origin",
-    "Progress",
     "System",
     "WeightsError",
     "backbone_from_classifier",

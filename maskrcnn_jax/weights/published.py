@@ -1,34 +1,23 @@
 """Weights that torchvision and Detectron2 publish, by name, and how they are fetched."""
 
 import hashlib
-import http.client
 import os
-import re
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from maskrcnn_jax.download import DIGEST, DownloadError, Progress, download, has_digest
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import Arrays, read_weights
 
 TORCHVISION = "https://download.pytorch.org/models"
 DETECTRON2 = "https://dl.fbaipublicfiles.com/detectron2"
-CHUNK = 1 << 20  # bytes
-TIMEOUT = 60  # seconds without an answer
-BUSY = 429  # HTTP: too many requests
 LONGEST = 100  # characters of a name in the cache
-DIGEST = re.compile("(sha256|md5):[0-9a-f]+")
-
-Progress = Callable[[int, int | None], None]
 
 
 class Published(NamedTuple):
     """Where weights lie, and what their file's digest is.
 
-    digest: algorithm:hexadecimal, which may be the first digits only. torchvision publishes the first 8 of the SHA-256,
+    digest: a `download.DIGEST`. torchvision publishes the first 8 of the SHA-256,
     Detectron2 the first 6 of the MD5, both in the file's name.
     """
 
@@ -87,7 +76,10 @@ def locate(source: str, progress: Progress = lambda done, total: None) -> Path:
     if digest and not DIGEST.fullmatch(digest):
         raise WeightsError(f"{source}: {digest} is no digest; behind the # stands sha256: and its first hexadecimal digits, or all")
     if not file.is_file():
-        _download(url, digest, file, progress)
+        try:
+            download(url, file, digest=digest, progress=progress)
+        except DownloadError as error:
+            raise WeightsError(str(error)) from error
     elif not has_digest(file, digest):
         raise WeightsError(f"{file}: is not what {url} should hold, {digest}; delete it, and it is downloaded anew")
     return file
@@ -130,44 +122,3 @@ def _address(source: str) -> Published | None:
         return PUBLISHED[source]
     url, _, digest = source.partition("#")
     return Published(url, digest) if "://" in source else None
-
-
-def has_digest(path: Path, digest: str) -> bool:
-    """Whether the digest of the file begins with `digest`, algorithm:hexadecimal; True for an empty one."""
-    if not digest:
-        return True
-    algorithm, digits = digest.split(":")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest().startswith(digits)
-
-
-def _download(url: str, digest: str, file: Path, progress: Progress) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with TemporaryDirectory(dir=file.parent) as folder:
-            _fetch(url, digest, Path(folder) / file.name, progress).rename(file)
-    except urllib.error.HTTPError as error:
-        error.close()
-        remedy = "try again later" if error.code >= 500 or error.code == BUSY else "correct the address"
-        raise WeightsError(f"{url}: the server answers {error.code} {error.reason}; {remedy}") from error
-    except WeightsError:
-        raise
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise WeightsError(f"{url}: cannot be downloaded ({error}); download it by other means and give the file's path") from error
-
-
-def _fetch(url: str, digest: str, part: Path, progress: Progress) -> Path:
-    """Download to the file `part` and verify it."""
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, part.open("wb") as out:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length else None
-        done = 0
-        while chunk := response.read(CHUNK):
-            out.write(chunk)
-            done += len(chunk)
-            progress(done, total)
-    if total is not None and done != total:
-        raise WeightsError(f"{url}: broke off after {done} of {total} bytes; try again")
-    if not has_digest(part, digest):
-        raise WeightsError(f"{url}: what came is not the file with digest {digest}, and is not kept; try again, or get it elsewhere")
-    return part

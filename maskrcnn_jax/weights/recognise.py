@@ -9,13 +9,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from maskrcnn_jax.config import BackboneConfig, ConfigError, ModelConfig, differing, presets
+from maskrcnn_jax.download import has_digest
 from maskrcnn_jax.errors import misfits
 from maskrcnn_jax.nn.resnet import BLOCKS, STAGES, has_bottlenecks
 from maskrcnn_jax.weights.detectors import entries, todays_names
 from maskrcnn_jax.weights.errors import WeightsError
 from maskrcnn_jax.weights.files import WRAPPERS, Arrays
 from maskrcnn_jax.weights.names import System, entry
-from maskrcnn_jax.weights.published import EPSILON_ZERO, has_digest
+from maskrcnn_jax.weights.published import EPSILON_ZERO
 from maskrcnn_jax.weights.stem import is_bgr
 
 TRUNKS: dict[System, str] = {"torchvision": "backbone.body.", "detectron2": "backbone.bottom_up."}

@@ -163,6 +163,12 @@ WRONG = [
     ),
     (
         "DataConfig",
+        "more_train_images",
+        {"kind": "prepared", "more_train_annotations": ("a",), "more_train_images": ("b",)},
+        "must be empty; got ('b',)",
+    ),
+    (
+        "DataConfig",
         "train_weights",
         {"train_weights": (1.0, 2.0)},
         "must be 1 numbers, one for each training dataset, or none; got (1.0, 2.0)",

@@ -149,6 +149,23 @@ def segmentation(value):
     return spoil_annotation(segmentation=value)
 
 
+def listed(change=lambda document: None):
+    """The document with LVIS's lists, changed."""
+
+    def spoil(document):
+        for row in document["images"]:
+            row |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+        for row in document["categories"]:
+            row["frequency"] = "r"
+        change(document)
+
+    return spoil
+
+
+def lists(**fields):
+    return listed(spoil_image(**fields))
+
+
 AT_ANNOTATION = ("image id 11", "annotation id 0")
 BAD = {
     "unknown category": (spoil_annotation(category_id=4), (*AT_ANNOTATION, "unknown category id 4", "add it to `categories`")),
@@ -196,6 +213,20 @@ BAD = {
     "absolute": (spoil_image(file_name="/etc/passwd"), ("image id 11", "leaves the image folder", "relative to that folder")),
     "empty dataset": (lambda d: d["images"].clear() or d["annotations"].clear(), ("dataset is empty", "check that this is the file")),
     "no categories": (lambda d: d["categories"].clear(), ("no categories", "list the classes")),
+    "one list": (
+        listed(lambda d: d["images"][0].pop("not_exhaustive_category_ids")),
+        ("image id 11", "not_exhaustive_category_ids is None, no list", "empty where nothing is known, or to none"),
+    ),
+    "list text": (lists(neg_category_ids="3"), ("image id 11", "neg_category_ids is '3', no list", "empty where nothing is known")),
+    "listed unknown": (lists(not_exhaustive_category_ids=[7, 4]), ("image id 11", "not_exhaustive_category_ids has 4", "correct it")),
+    "listed text": (lists(neg_category_ids=["3"]), ("image id 11", "neg_category_ids has '3'", "correct it")),
+    "negative and there": (
+        lists(neg_category_ids=[3, 7]),
+        ("image id 11", "neg_category_ids has 7, and an object", "take it off the list"),
+    ),
+    "no frequency": (listed(lambda d: d["categories"][0].pop("frequency")), ("category id 7", "frequency None", "up to 10 images r")),
+    "frequency": (listed(lambda d: d["categories"][1].update(frequency="rare")), ("category id 3", "frequency 'rare'", "write how")),
+    "crowd": (listed(spoil_annotation(iscrowd=1)), (*AT_ANNOTATION, "a crowd", "list its category in not_exhaustive_category_ids")),
     "missing key": (lambda d: d.pop("annotations"), ("no list `annotations`", "give a COCO instances file")),
 }
 
@@ -326,6 +357,9 @@ SHORT = {
     "iscrowd": "iscrowd",
     "bbox NaN": "bbox",
     "NaN": "segmentation",
+    "listed unknown": "class-lists",
+    "crowd": "class-lists",
+    "frequency": "frequency",
 }
 
 
@@ -344,6 +378,14 @@ def test_a_listener_hears_of_the_fault_that_would_be_raised_and_the_rest_is_read
     assert heard[0].kind == SHORT.get(name, heard[0].kind)
     assert len(source) >= 1
     assert all(len(source[i].labels) == len(source.objects(i)) for i in range(len(source)))
+
+
+def test_lists_of_classes_are_kept_and_told_of(open_coco, document):
+    assert not open_coco(document).federated
+    lists(neg_category_ids=[3], not_exhaustive_category_ids=[7])(document)
+    source = open_coco(document)
+    assert source.federated
+    assert source[0].labels.tolist() == [2]
 
 
 def test_all_faults_of_a_file_and_of_an_annotation_are_told(document, folder, open_coco):

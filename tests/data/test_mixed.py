@@ -53,6 +53,17 @@ def test_what_coco_tells_is_told_of_the_mixture(open_coco, document, folder):
     assert mixed.weights == (1.0, 2.0)
 
 
+def test_a_mixture_is_federated_where_a_part_is(open_coco, document):
+    plain = open_coco(document)
+    for row in document["images"]:
+        row |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    for row in document["categories"]:
+        row["frequency"] = "f"
+    lvis = open_coco(document)
+    assert MixedSource([plain, lvis]).federated
+    assert not MixedSource([plain, plain]).federated
+
+
 def test_crowds_are_not_present(open_coco, document):
     document["annotations"][0]["iscrowd"] = 1
     assert open_coco(document).labels_present.shape == (0, 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from maskrcnn_jax.data.coco import CocoSource
+from maskrcnn_jax.data import CocoSource, PreparedSource, prepared
 from maskrcnn_jax.evaluation import evaluate, ground_truth, to_coco
 from maskrcnn_jax.structs import Category, Example, Result
 
@@ -194,3 +194,55 @@ def test_official_annotations_of_coco_measure_themselves_as_perfect(shared_data)
     for kind in ("bbox", "segm"):
         assert perfect[kind].stats["AP"] == pytest.approx(1.0, abs=1e-3)
         assert nothing[kind].stats["AP"] == 0.0
+
+
+class Recorded(Painted):
+    """The same data with the rows of a COCO JSON, but no file."""
+
+    image_ids = Painted.ids
+
+    def coco_document(self, indices):
+        kept = [self.ids[i] for i in indices]
+        rows = content(*rectangles())
+        by_id = {image["id"]: image for image in rows["images"]}
+        return {
+            "images": [by_id[id_] for id_ in kept],
+            "annotations": [row for row in rows["annotations"] if row["image_id"] in kept],
+            "categories": rows["categories"],
+        }
+
+    def __getitem__(self, i):
+        raise AssertionError("the rows alone are read")
+
+
+def test_rows_without_a_file_are_the_file_s(tmp_path):
+    filed = Filed(tmp_path / "instances.json", content(*rectangles()))
+    assert ground_truth(Recorded()) == ground_truth(filed)
+    assert ground_truth(Recorded(), [2, 0]) == ground_truth(filed, [2, 0])
+
+
+def test_a_prepared_source_measures_as_the_file_that_it_was_prepared_from(shared_data, tmp_path):
+    path, images = shared_data / "coco_free" / "instances_val.json", shared_data / "coco_free" / "images"
+    with prepared.open_dataset("coco", path, open, images=images) as dataset:
+        prepared.prepare(dataset, tmp_path / "val")
+    some = range(1, 66, 2)
+    filed, recorded = ground_truth(CocoSource(path, images), some), ground_truth(PreparedSource(tmp_path / "val"), some)
+    sizes = {image["id"]: (image["height"], image["width"]) for image in filed["images"]}
+    packed = [row | {"segmentation": rle(row["segmentation"], *sizes[row["image_id"]])} for row in filed["annotations"]]
+    assert recorded == filed | {"annotations": packed}
+    assert len(packed) > 100
+    entries = [
+        {"image_id": row["image_id"], "category_id": row["category_id"], "bbox": row["bbox"], "score": row["id"] % 7 / 7}
+        | {"segmentation": row["segmentation"]}
+        for row in packed
+        if row["id"] % 5
+    ]
+    assert 0 < evaluate(filed, entries)["segm"].stats["AP"] < 1
+    assert repr(evaluate(recorded, entries)) == repr(evaluate(filed, entries))  # nan, of classes without objects, equals nothing
+
+
+def rle(segmentation, height, width):
+    """Compressed, ready for JSON."""
+    runs = mask_utils.frPyObjects(segmentation, height, width)
+    whole = mask_utils.merge(runs) if isinstance(segmentation, list) else runs
+    return {"size": [height, width], "counts": whole["counts"].decode()}

@@ -1,3 +1,5 @@
+import json
+import logging
 import weakref
 from dataclasses import replace
 
@@ -5,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskrcnn_jax.config import AugmentConfig, EvalConfig
-from maskrcnn_jax.data import DataError, make_batch
+from maskrcnn_jax.data import Augmented, CocoSource, DataError, MixedSource, make_batch
+from maskrcnn_jax.evaluation import ground_truth, is_federated
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.training import validate
 from maskrcnn_jax.training.pictures import picture_grid
@@ -262,3 +266,72 @@ def test_an_image_id_that_occurs_twice_is_an_error():
     with pytest.raises(DataError) as error:
         validate(predictor_of(tiny.stand_in(MODEL)), Doubled(40), CONFIG)
     assert str(error.value) == "Doubled: image id 100 occurs twice; give every image an id of its own"
+
+
+@pytest.fixture
+def filed(tmp_path):
+    """`Squares` as a COCO file with frequencies; the first image, whose square is red (30), has no annotation, and the lists given."""
+
+    def write(first=None):
+        squares = tiny.Squares(4)
+        truth = ground_truth(squares)
+        for i, image in enumerate(truth["images"]):
+            image["file_name"] = f"{i}.png"
+            Image.fromarray(squares[i].image).save(tmp_path / image["file_name"])
+            if first is not None:
+                image |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+        truth["images"][0] |= first or {}
+        for category in truth["categories"]:
+            category["frequency"] = {"red": "r", "yellow": "f"}[category["name"]]
+        del truth["annotations"][0]
+        (tmp_path / "filed.json").write_text(json.dumps(truth))
+        return CocoSource(tmp_path / "filed.json", tmp_path)
+
+    return write
+
+
+LVIS_NAMES = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR300", "ARs", "ARm", "ARl"]
+
+
+@pytest.mark.parametrize(("first", "red"), [(None, 0.5), ({}, 1.0), ({"neg_category_ids": [30]}, 0.5)])
+def test_where_images_have_lvis_s_lists_its_metrics_are_measured(filed, first, red):
+    """The red square that nobody annotated is wrong for COCO; for LVIS only where red is known not to be there."""
+    result = validate(predictor_of(tiny.stand_in(MODEL)), filed(first), CONFIG)
+    for found in result.metrics.values():
+        assert found.per_class == pytest.approx({20: 1.0, 30: red})
+        assert ("AR100" in found.stats) == (first is None)
+    if first is not None:
+        names = [f"{kind}_{name}" for kind in ("box", "mask") for name in LVIS_NAMES]
+        numbers = scalars(result)
+        assert list(numbers) == [*names, "candidates_cut"]
+        assert (numbers["mask_APr"], numbers["mask_APf"], numbers["mask_AP"]) == pytest.approx((red, 1, (red + 1) / 2))
+
+
+@pytest.mark.parametrize(("limit", "first", "told"), [(299, {}, True), (300, {}, False), (299, None, False)])
+def test_a_model_of_fewer_detections_than_lvis_counts_is_told(filed, caplog, limit, first, told):
+    model = tiny.stand_in(replace(MODEL, detect=replace(MODEL.detect, max_detections=limit, max_candidates=400)))
+    with caplog.at_level(logging.WARNING):
+        validate(predictor_of(model), filed(first), CONFIG)
+    assert ("model.detect.max_detections is 299, and LVIS counts 300 detections" in caplog.text) == told
+    assert ("--model.detect.max-detections 300" in caplog.text) == told
+
+
+def test_training_measures_as_lvis_does_and_keeps_the_best(filed, run_training, read_lines, tmp_path):
+    run = tmp_path / "run"
+    result = run_training(tiny.experiment(model=MODEL, steps=1), run, sources=(tiny.Squares(8), filed({})))
+    (line,) = [line["val"] for line in read_lines(run) if "val" in line]
+    assert line["mask_AP"] == result.metrics["segm"].stats["AP"] == pytest.approx(1)
+    assert (line["mask_APr"], line["box_APf"]) == pytest.approx((1, 1))
+    assert (line["box_AR300"], line["mask_APc"]) == (1.0, None)  # no class is common
+
+
+def test_an_augmentation_of_one_s_own_hides_no_lists(filed):
+    source = Augmented(filed({}), lambda example, rng: example)
+    assert is_federated(ground_truth(source))
+
+
+def test_a_mixture_with_lvis_s_lists_is_not_measured(filed):
+    with pytest.raises(DataError) as error:
+        validate(predictor_of(tiny.stand_in(MODEL)), MixedSource([filed(), filed({})]), CONFIG)
+    assert ": datasets are mixed of which one has LVIS's lists of classes" in str(error.value)
+    assert "measure each dataset by itself" in str(error.value)

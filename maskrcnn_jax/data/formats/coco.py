@@ -1,6 +1,6 @@
 """COCO instances files: polygons, run-length encodings of both kinds, crowds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,7 @@ def dataset_of(path: Path, document: dict[str, Any], folder: Path) -> ImportedDa
     """The dataset of a `read_document` of the file `path` with its images in `folder`, checked."""
     left_out: list[Fault] = []
     table = check_document(path, document, refusing(left_out))
-    missing = [table.images[i] for i in missing_files(folder, [image.file_name for image in table.images])]
-    if missing:
-        absent = first_few([f"{image.file_name} (image id {image.id})" for image in missing])
-        raise DataError(
-            f"{path}: {len(missing)} of {len(table.images)} image files are not in {folder}: {absent}; give their folder by --images"
-        )
+    require_files(path, table.images, folder)
     extra = {key: {row["id"]: _further(row, own) for row in document[key]} for key, own in _OWN.items()}
     names = {i + 1: category.name for i, category in enumerate(table.categories)}
 
@@ -60,6 +55,14 @@ def dataset_of(path: Path, document: dict[str, Any], folder: Path) -> ImportedDa
         notes=tuple(fault.message for fault in left_out),
         extra={key: value for key, value in document.items() if key not in _OWN},
     )
+
+
+def require_files(path: Path, images: Sequence[CocoImage], folder: Path) -> None:
+    """Raise DataError unless the files of all `images` of the dataset `path` are in `folder`."""
+    missing = [images[i] for i in missing_files(folder, [image.file_name for image in images])]
+    if missing:
+        absent = first_few([f"{image.file_name} (image id {image.id})" for image in missing])
+        raise DataError(f"{path}: {len(missing)} of {len(images)} image files are not in {folder}: {absent}; give their folder by --images")
 
 
 def _further(row: dict[str, Any], own: set[str]) -> Mapping[str, Any]:

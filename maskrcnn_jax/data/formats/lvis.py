@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from maskrcnn_jax.data.coco_json import read_document
+from maskrcnn_jax.data.coco_lists import has_lists
 from maskrcnn_jax.data.faults import refusing
 from maskrcnn_jax.data.formats.coco import dataset_of
 from maskrcnn_jax.data.formats.dataset import ImportedDataset
 from maskrcnn_jax.data.source import DataError
-
-_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
 
 
 def read_lvis(source: Path, *, images: Path | None = None) -> ImportedDataset:
@@ -24,26 +23,21 @@ def read_lvis(source: Path, *, images: Path | None = None) -> ImportedDataset:
       images: the folder that holds train2017 and val2017; by default that of the JSON.
 
     Raises:
-      DataError: what COCO files are refused for, an image with neither `file_name` nor `coco_url`, or a list of classes that
-        is missing or names an unknown one.
+      DataError: what COCO files are refused for, lists of classes among it, no such lists, or an image with neither `file_name` nor
+        `coco_url`.
     """
+    return dataset_of(source, lvis_document(source), images or source.parent)
+
+
+def lvis_document(source: Path) -> dict[str, Any]:
+    """What an LVIS file holds, with a file name of every image; raises as `read_lvis`."""
     document = read_document(source, refusing([]))
-    known = {row["id"] for row in document["categories"]}
+    if not has_lists(document):
+        raise DataError(f"{source}: no image has LVIS's lists of classes; download the annotations again, or import the file as coco")
     for row in document["images"]:
-        where = f"{source}: image id {row['id']}"
-        for key in _LISTS:
-            _check_classes(row.get(key), known, f"{where}: {key}")
         if "file_name" not in row:
-            row["file_name"] = _name_of(row.get("coco_url"), where)
-    return dataset_of(source, document, images or source.parent)
-
-
-def _check_classes(ids: Any, known: set[int], where: str) -> None:
-    if not isinstance(ids, list):
-        raise DataError(f"{where} is no list of category ids; download the annotations again, or import the file as coco")
-    unknown = [id_ for id_ in ids if type(id_) is not int or id_ not in known]
-    if unknown:
-        raise DataError(f"{where} has {unknown[0]!r}, which no category has as id; correct it")
+            row["file_name"] = _name_of(row.get("coco_url"), f"{source}: image id {row['id']}")
+    return document
 
 
 def _name_of(url: Any, where: str) -> str:

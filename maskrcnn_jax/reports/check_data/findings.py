@@ -23,6 +23,8 @@ KINDS: Mapping[str, Kind] = {
     "row-without-id": Kind("error", "row without an id", "Training stops at once."),
     "duplicate-id": Kind("error", "id that occurs twice", "Training stops at once. Only the first row of an id is checked here."),
     "category-row": Kind("error", "category without a name", "Training stops at once."),
+    "frequency": Kind("error", "category without LVIS's frequency", "Training stops at once."),
+    "class-lists": Kind("error", "lists of classes that LVIS's evaluation cannot go by", "Training stops at once."),
     "image-row": Kind("error", "image without a usable name or size", "Training stops at once. Its annotations are not checked here."),
     "unknown-image": Kind("error", "annotation of an unknown image", "Training stops at once."),
     "unknown-category": Kind("error", "annotation of an unknown category", "Training stops at once."),

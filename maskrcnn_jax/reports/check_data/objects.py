@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from pycocotools import mask as coco_mask
 
-from maskrcnn_jax.data import CocoSource, bitmap, object_box, tight_box
+from maskrcnn_jax.data import CocoSource, PreparedSource, bitmap, object_box, tight_box
 from maskrcnn_jax.reports.check_data.polygons import crossing, is_degenerate
 from maskrcnn_jax.structs import Category, Example
 
@@ -48,7 +48,7 @@ class ObjectFault(NamedTuple):
     ids: tuple[int | None, ...]
 
 
-def coco_objects(source: CocoSource, i: int) -> Objects:
+def coco_objects(source: CocoSource | PreparedSource, i: int) -> Objects:
     """Of image `i`."""
     found = source.objects(i)
     height, width = (int(side) for side in source.sizes[i])

@@ -13,6 +13,7 @@ from maskrcnn_jax.data import (
     DataError,
     Fault,
     MixedSource,
+    PreparedSource,
     Source,
     canvas_for,
     check_source,
@@ -29,6 +30,8 @@ from maskrcnn_jax.training.inputs import check_categories, check_classes, make_p
 
 SplitName = Literal["train", "val"]
 SPLITS: tuple[SplitName, ...] = ("train", "val")
+Filed = CocoSource | PreparedSource
+"""Sources of image files, with ids of annotations; those of the second lie in records."""
 
 
 class Opened(NamedTuple):
@@ -125,13 +128,16 @@ def dataset_name(source: Source, i: int) -> str:
 def file_name(source: Source, i: int) -> str:
     """The name of image `i`, relative to its folder; empty where the source has no files."""
     part, index = part_of(source, i)
-    return str(part.image_path(index).relative_to(part.image_folder)) if isinstance(part, CocoSource) else ""
+    if not isinstance(part, Filed):
+        return ""
+    path = part.image_path(index)
+    return str(path.relative_to(part.image_folder) if isinstance(part, CocoSource) else path)
 
 
 def image_path(source: Source, i: int) -> Path | None:
     """The file of image `i`; None where the source has no files."""
     part, index = part_of(source, i)
-    return part.image_path(index) if isinstance(part, CocoSource) else None
+    return part.image_path(index) if isinstance(part, Filed) else None
 
 
 def image_id(source: Source, i: int) -> int | None:

@@ -9,21 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from maskrcnn_jax import visualize
-from maskrcnn_jax.data import (
-    CocoSource,
-    DataError,
-    ImageSizeError,
-    Source,
-    bitmap,
-    covers_pixels,
-    part_of,
-    read_channels,
-    source_name,
-    tight_box,
-)
+from maskrcnn_jax.data import DataError, ImageSizeError, Source, bitmap, covers_pixels, part_of, source_name, tight_box
 from maskrcnn_jax.reports.check_data.findings import Finding
 from maskrcnn_jax.reports.check_data.objects import Box, Mask, Objects, coco_objects, example_objects
-from maskrcnn_jax.reports.check_data.opening import Opened, dataset_name
+from maskrcnn_jax.reports.check_data.opening import Filed, Opened, dataset_name
 from maskrcnn_jax.structs import Category, Example
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -85,14 +74,14 @@ class Pictures:
 
 def _read(source: Source, index: int) -> tuple[Picture, Objects]:
     """An image as it can be shown, and its objects."""
-    if not isinstance(source, CocoSource):
+    if not isinstance(source, Filed):
         example = source[index]
         return visualize.as_rgb(example.image), example_objects(example)
     height, width = source.sizes[index]
     try:
-        image = read_channels(source.image_path(index), source.input_config, (int(height), int(width)))
+        image = source.read_image(index, (int(height), int(width)))
     except ImageSizeError:
-        image = read_channels(source.image_path(index), source.input_config)
+        image = source.read_image(index, None)
     return visualize.as_rgb(image), coco_objects(source, index)
 
 

@@ -1,5 +1,6 @@
 """One pass over a split: every image is read once, and let go."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,12 +10,12 @@ from rich.console import Console
 from rich.progress import track
 
 from maskrcnn_jax.config import InputConfig
-from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, check_image, part_of, read_channels, read_example, read_header
+from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, check_image, part_of, read_example
 from maskrcnn_jax.data.channels import is_rgb_bytes
 from maskrcnn_jax.data.decode import ARRAY_ENDING
 from maskrcnn_jax.reports.check_data.findings import Finding, Place
 from maskrcnn_jax.reports.check_data.objects import ObjectFault, Objects, coco_objects, example_objects, inspect_objects
-from maskrcnn_jax.reports.check_data.opening import image_id, place_of
+from maskrcnn_jax.reports.check_data.opening import Filed, image_id, place_of
 from maskrcnn_jax.reports.check_data.prints import Print, make_print
 
 MODES = {
@@ -105,11 +106,13 @@ def _read(
     if known is not None:
         ids[i] = known
     part, index = part_of(source, i)
-    if isinstance(part, CocoSource):
+    if isinstance(part, Filed):
         pixels = _read_file(part, index, input_config, found)
         # The size that only the JSON tells may be a slip of the pen, and masks of it more than memory holds.
         drawable = pixels is not None or int(part.sizes[index].prod()) <= MOST_PIXELS
-        return pixels, coco_objects(part, index) if drawable else None
+        with contextlib.suppress(DataError):  # of a record that cannot be read, which is told already
+            return pixels, coco_objects(part, index) if drawable else None
+        return None, None
     try:
         example = read_example(part, index, input_config)
     except DataError as error:
@@ -119,12 +122,12 @@ def _read(
     return example.image, example_objects(example)
 
 
-def _read_file(source: CocoSource, i: int, input_config: InputConfig, found: list[ObjectFault]) -> np.ndarray | None:
+def _read_file(source: Filed, i: int, input_config: InputConfig, found: list[ObjectFault]) -> np.ndarray | None:
     path, (height, width) = source.image_path(i), source.sizes[i]
-    if not path.exists():
+    if isinstance(source, CocoSource) and not path.exists():
         return None  # told when the source was opened
     try:
-        pixels = read_channels(path, source.input_config, (int(height), int(width)))
+        pixels = source.read_image(i, (int(height), int(width)))
         check_image(pixels, str(path), input_config)
     except DataError as error:
         kind = "image-size" if isinstance(error, ImageSizeError) else "unreadable-image"
@@ -134,12 +137,12 @@ def _read_file(source: CocoSource, i: int, input_config: InputConfig, found: lis
     return pixels
 
 
-def _header_faults(source: CocoSource, i: int) -> Iterator[tuple[str, str]]:
+def _header_faults(source: Filed, i: int) -> Iterator[tuple[str, str]]:
     """What is done to a file's pixels on the way to RGB bytes; other channels and types are taken as they are stored, or refused."""
     path = source.image_path(i)
     if path.suffix.lower() == ARRAY_ENDING:
         return
-    header = read_header(path)
+    header = source.read_header(i)
     if is_rgb_bytes(source.input_config) and header.mode != "RGB":
         yield MODES.get(header.mode, "other-mode"), f"Pillow's mode {header.mode}; convert it to 8-bit RGB where that is not what you want"
     if header.orientation != 1:

@@ -107,14 +107,19 @@ def test_the_image_folder_may_be_another(write, folder, read, refuses):
     refuses(("2 of 2 image files are not in", "elsewhere", "--images"), "coco", folder / "elsewhere" / "instances.json")
 
 
+LISTS = {"neg_category_ids": [], "not_exhaustive_category_ids": [3]}
+
+
 def lvis(change=lambda d: None):
     """The document as LVIS has it."""
 
     def changed(document):
         for image, split in zip(document["images"], ("train2017", "val2017"), strict=True):
             url = f"http://images.cocodataset.org/{split}/{image.pop('file_name')}"
-            image |= {"coco_url": url, "neg_category_ids": [3], "not_exhaustive_category_ids": []}
+            image |= {"coco_url": url, **LISTS}
         document["categories"][0] |= {"frequency": "r", "synset": "kite.n.01"}
+        document["categories"][1] |= {"frequency": "f"}
+        document["annotations"][1]["iscrowd"] = 0
         change(document)
 
     return spoil(changed)
@@ -130,17 +135,25 @@ def splits(folder):
 def test_lvis_keeps_its_lists_and_takes_names_from_urls(write, splits):
     document, _ = coco_document(read_format("lvis", write(lvis())))
     assert [row["file_name"] for row in document["images"]] == ["train2017/a.png", "val2017/b.png"]
-    assert [(row["neg_category_ids"], row["not_exhaustive_category_ids"]) for row in document["images"]] == [([3], [])] * 2
+    assert [(row["neg_category_ids"], row["not_exhaustive_category_ids"]) for row in document["images"]] == [([], [3])] * 2
     assert document["categories"][1] == {"id": 7, "name": "kite", "supercategory": "toy", "frequency": "r", "synset": "kite.n.01"}
 
 
 def test_lvis_of_old_versions_has_file_names(write, folder, read):
-    document = spoil(lambda d: [row.update(neg_category_ids=[], not_exhaustive_category_ids=[7]) for row in d["images"]])
-    assert read("lvis", write(document))[0] == ["a.png", "b.png"]
+    def renamed(document):
+        for row, name in zip(document["images"], ("a.png", "b.png"), strict=True):
+            row["file_name"] = name
+            del row["coco_url"]
+
+    assert read("lvis", write(lvis(renamed)))[0] == ["a.png", "b.png"]
 
 
 BAD_LVIS = {
-    "no list": (lambda d: d["images"][1].pop("neg_category_ids"), ("image id 5: neg_category_ids is no list", "as coco")),
+    "no lists": (lambda d: [row.pop(key) for row in d["images"] for key in LISTS], ("no image has LVIS's lists", "as coco")),
+    "no list": (
+        lambda d: d["images"][1].pop("neg_category_ids"),
+        ("image id 5: neg_category_ids is None, no list", "give it to every image"),
+    ),
     "unknown": (
         lambda d: d["images"][0].update(not_exhaustive_category_ids=[3, 4]),
         ("image id 11: not_exhaustive_category_ids has 4", "correct it"),

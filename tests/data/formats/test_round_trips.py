@@ -64,8 +64,10 @@ def test_lvis_comes_back_as_it_is(shared_data, tmp_path):
     """COCO's annotations as LVIS has them: without file names, with lists of classes."""
     document = json.loads((shared_data / "coco_free" / "instances_val.json").read_text())
     (tmp_path / "val2017").symlink_to((shared_data / "coco_free" / "images").resolve())
+    there = {(row["image_id"], row["category_id"]) for row in document["annotations"]}
     for i, image in enumerate(document["images"]):
-        image |= {"neg_category_ids": [90, 1][: i % 3], "not_exhaustive_category_ids": [18] if i % 2 else []}
+        absent = [category["id"] for category in document["categories"] if (image["id"], category["id"]) not in there]
+        image |= {"neg_category_ids": absent[: i % 3], "not_exhaustive_category_ids": [18] if i % 2 else []}
         del image["file_name"]
     for category in document["categories"]:
         category["frequency"] = "rcf"[category["id"] % 3]

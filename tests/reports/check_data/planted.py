@@ -268,7 +268,19 @@ def anchor_iou(d: Dataset) -> Expected:
     return [at("anchor-iou", 30, 300)]
 
 
+def class_lists(d: Dataset) -> Expected:
+    """Image 31 lists a category as negative that it has an object of; another category has no frequency."""
+    for row in d.documents["train"]["images"]:
+        row |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    for row in d.documents["train"]["categories"]:
+        row["frequency"] = "r"
+    d.image("train", 31)["neg_category_ids"] = [2]
+    del d.documents["train"]["categories"][1]["frequency"]
+    return [at("class-lists", 31), at("frequency", category_id=5)]
+
+
 PLANTS = [
+    class_lists,
     row_without_id,
     duplicate_id,
     category_row,

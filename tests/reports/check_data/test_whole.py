@@ -162,17 +162,33 @@ def test_training_data_without_an_object_are_told(data, tmp_path):
     assert report.splits[0].empty_images == 40
 
 
+def roomy(config):
+    """With room for 20 detections of an image, 11 of which count of a class."""
+    model = config.model
+    model = replace(model, detect=replace(model.detect, max_detections=20), propose=replace(model.propose, post_nms_top_k_test=20))
+    return replace(config, eval=replace(config.eval, max_detections=11), model=model)
+
+
 def test_more_objects_of_a_class_than_evaluation_counts_are_told(tmp_path):
     dataset = clean()
     for k in range(11):
         dataset.add("val", 104, annotation_id=9200 + k, category_id=5, **square(4 + 8 * k, 40, 4, 4))
-    base = experiment(dataset.write(tmp_path))
-    model = base.model
-    roomy = replace(model, detect=replace(model.detect, max_detections=20), propose=replace(model.propose, post_nms_top_k_test=20))
-    config = replace(base, eval=replace(base.eval, max_detections=11), model=roomy)
+    config = roomy(experiment(dataset.write(tmp_path)))
     kind, split, message = only(check(config))
     assert (kind, split) == ("max-detections", "val")
     assert "12 objects of one category, eval.max_detections is 11" in message
+
+
+def test_lvis_has_no_limit_of_a_class(tmp_path):
+    dataset = clean()
+    for k in range(11):
+        dataset.add("val", 104, annotation_id=9200 + k, category_id=5, **square(4 + 8 * k, 40, 4, 4))
+    for row in dataset.documents["val"]["images"]:
+        row |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    for row in dataset.documents["val"]["categories"]:
+        row["frequency"] = "r"
+    config = roomy(experiment(dataset.write(tmp_path)))
+    assert check(config).findings == ()
 
 
 def test_shapes_are_sound():
