@@ -9,7 +9,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.canvas import Size
-from maskrcnn_jax.data.decode import ARRAY_ENDING, load_image, match_size, opened, read_array, read_image, turn
+from maskrcnn_jax.data.decode import ARRAY_ENDING, load_image, match_size, opened, read_array, read_image, refuse_other_sides, turn
 from maskrcnn_jax.data.source import DataError
 
 RGB_BYTES = InputConfig()
@@ -51,7 +51,7 @@ def read_channels(
     elif is_rgb_bytes(input_config):
         return read_image(path, size, content)
     else:
-        stored, turned = _bands(path, content, to_grey=(input_config.channels, input_config.dtype) == (1, "uint8"))
+        stored, turned = _bands(path, size, content, to_grey=(input_config.channels, input_config.dtype) == (1, "uint8"))
     _require(path, stored, input_config)
     which = match_size(path, turned.shape[:2], stored.shape[:2], size)
     return np.array((turned, stored)[which], input_config.dtype, order="C")
@@ -81,9 +81,10 @@ def _require(path: Path, array: np.ndarray, config: InputConfig) -> None:
     )
 
 
-def _bands(path: Path, content: bytes | None, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:
-    """All channels of an image, [h, w, c], as stored and turned as EXIF data say."""
+def _bands(path: Path, size: Size | None, content: bytes | None, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:
+    """All channels of an image, [h, w, c], as stored and turned as EXIF data say; of another size than `size` it is not decoded."""
     with opened(path, content) as image:
+        refuse_other_sides(path, image, size)
         if isinstance(image, TiffImagePlugin.TiffImageFile):  # which Pillow turns by itself
             stored = turned = _pages(path, content, image, to_grey)
         else:
@@ -125,7 +126,10 @@ def _pixels(image: Image.Image, to_grey: bool) -> np.ndarray:
 def _sixteen_bits(path: Path, content: bytes | None, image: Image.Image) -> np.ndarray:
     """16-bit colours of an image file by OpenCV, which reads files that are cut short too: hence after Pillow, and compared with it."""
     stored = np.fromfile(path, np.uint8) if content is None else np.frombuffer(content, np.uint8)
-    array = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
+    try:
+        array = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # of a side too long for it
+        array = None
     if array is not None and array.dtype == np.uint16 and array.shape[2:] in ((3,), (4,)):
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
         if np.array_equal(array // 256, np.asarray(image)):

@@ -1,7 +1,6 @@
 """Image files to RGB bytes, what their headers say, and pictures of labels."""
 
-import struct
-import zlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -16,8 +15,9 @@ from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
 
 ARRAY_ENDING = ".npy"
-# What Pillow's readers raise on bad bytes, TypeError and LookupError where a TIFF lacks a tag; they have no common error.
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
+# Pillow warns of metadata that it cannot read, and of images of more than half as many pixels as it refuses, without the file's name.
+for _category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
 _LOSSY = ("JPEG", "MPO")  # formats, as Pillow calls them
 _SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF that swap height and width
 
@@ -53,12 +53,14 @@ def read_image(path: Path, size: Size | None = None, content: bytes | None = Non
         values that are neither 8 nor 16 bits.
       ImageSizeError: another size than `size`.
     """
-    return _rgb(path, load_image(path, size, content))
+    with readable(path):  # also what conversion to RGB raises
+        return _rgb(path, load_image(path, size, content))
 
 
 def load_image(path: Path, size: Size | None, content: bytes | None) -> Image.Image:
     """What `read_image` makes RGB of: all of the file decoded, and turned where its EXIF data and `size` say so."""
     with opened(path, content) as image:
+        refuse_other_sides(path, image, size)
         image.load()
         turned = turn(image)
     which = match_size(path, (turned.height, turned.width), (image.height, image.width), size)
@@ -77,8 +79,9 @@ def read_size(path: Path, size: Size | None = None) -> Size:
         match_size(path, (height, width), (height, width), size)
         return height, width
     with opened(path) as image:
+        refuse_other_sides(path, image, size)
         stored = (image.height, image.width)
-        if stored == size:  # of a PNG, EXIF data are only known once it is decoded
+        if stored == size:  # of a PNG, EXIF data may only be known once it is decoded
             return stored
         # Of a TIFF Pillow tells the sides that the image has once decoded, which are turned.
         turned = stored[::-1] if image.format != "TIFF" and _orientation(image) in _SIDEWAYS else stored
@@ -114,9 +117,9 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
       ImageSizeError: another size than `size`.
     """
     with opened(path, content) as image:
+        match_size(path, (image.height, image.width), (image.height, image.width), size)
         image.load()
-    match_size(path, (image.height, image.width), (image.height, image.width), size)
-    return _labels(path, image, colours)
+        return _labels(path, image, colours)
 
 
 @contextmanager
@@ -131,7 +134,7 @@ def readable(path: Path) -> Iterator[None]:
     """What opening or decoding the image file `path` raises within is a DataError."""
     try:
         yield
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such image file; restore it, or leave the image out") from None
@@ -139,7 +142,7 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: this user may not read it; change the file's permissions") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it (and its annotations)") from error
-    except _UNREADABLE as error:
+    except Exception as error:  # of bad bytes Pillow's readers raise whatever comes
         raise DataError(f"{path}: corrupt, truncated or not an image ({error}); replace the file, or leave the image out") from error
 
 
@@ -178,15 +181,23 @@ def turn(image: Image.Image) -> Image.Image:
     """The image upright, as its EXIF data say; as it is where they cannot be read."""
     try:
         return ImageOps.exif_transpose(image)
-    except _UNREADABLE:
+    except Exception:  # as for `readable`
         return image
+
+
+def refuse_other_sides(path: Path, image: ImageFile.ImageFile, size: Size | None) -> None:
+    """Raise ImageSizeError where no turn gives an open image `size`, before it is decoded: it may be a small file of a huge picture."""
+    stored = (image.height, image.width)
+    if size not in (None, stored, stored[::-1]):
+        has_exif = "exif" in image.info and image.format != "TIFF"
+        match_size(path, stored[::-1] if has_exif and _orientation(image) in _SIDEWAYS else stored, stored, size)
 
 
 def _orientation(image: Image.Image) -> int:
     """EXIF's, 1 where there is none, or none that EXIF knows."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _UNREADABLE:
+    except Exception:  # as for `readable`
         return 1
     return orientation if orientation in range(1, 9) else 1
 
@@ -214,6 +225,7 @@ def _rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
             eight_bits = image.mode == "I" and grey.max() <= 0xFF
             return np.repeat((grey if eight_bits else grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
     elif image.mode != "F":
+        image.info.pop("transparency", None)  # which of a palette converts to a warning
         return np.array(image.convert("RGB"))
     raise DataError(f"{path}: pixels of Pillow mode {image.mode} are neither 8 nor 16 bits; convert the file to 8-bit RGB or grey")
 

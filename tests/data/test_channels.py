@@ -191,6 +191,18 @@ def test_what_the_two_libraries_read_differently_is_told(bands, values, tmp_path
         read_channels(tmp_path / "a.png", asks(3, "uint16"))
 
 
+def test_what_opencv_refuses_is_told(values, tmp_path, monkeypatch):
+    """A side over 2^20, for example."""
+
+    def refuse(*_):
+        raise cv2.error("CV_IO_MAX_IMAGE_WIDTH")
+
+    cv2.imwrite(str(tmp_path / "a.png"), values[..., :3])
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    with pytest.raises(DataError, match=r"a\.png: its 16-bit colours can be read by neither Pillow nor OpenCV; save its channels"):
+        read_channels(tmp_path / "a.png", asks(3, "uint16"))
+
+
 @pytest.mark.parametrize("name", ["a.npy", "a.tiff", "a.png"])
 def test_missing_files_are_told(name, tmp_path):
     with pytest.raises(DataError, match=rf"{re.escape(name)}: no such image file; restore it"):

@@ -104,7 +104,7 @@ def _part(path: Path, shape: dict[str, Any], size: Size, where: str, notes: list
             return None
         return points
     if kind not in ("rectangle", "circle", "mask"):
-        raise DataError(f"{where}: unknown shape_type {kind!r}; draw it as polygon, rectangle, circle or mask, or remove it")
+        raise DataError(f"{where}: unknown shape_type {kind!r:.40}; draw it as polygon, rectangle, circle or mask, or remove it")
     if len(points) != 4:
         raise DataError(f"{where}: a {kind} has 2 points, this one {len(points) // 2}; draw it anew, or remove it")
     if kind == "rectangle":

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from maskrcnn_jax.data.canvas import Size
-from maskrcnn_jax.data.decode import image_files, read_size
+from maskrcnn_jax.data.decode import image_files, opened, read_labels, read_size
 from maskrcnn_jax.data.source import DataError
 
 
@@ -52,17 +51,27 @@ def one_of(found: dict[str, Path], stem: str, folder: Path, wanted_by: Path) -> 
     return found[stem]
 
 
-def size_of_mask(path: Path, mask: Int64[np.ndarray, "h w"], image: Path) -> Size:
-    """The size of the mask in the file `path`, which its image has, too, as stored or as turned.
+def read_mask(path: Path, image: Path, *, colours: bool = False) -> Int64[np.ndarray, "h w"]:
+    """The labels in the file `path`, see `read_labels`, of the size that its image has, too, as stored or as turned.
 
     Raises:
-      DataError: the image is of another size, or cannot be read.
+      DataError: the image is of another size, or one of the two cannot be read.
     """
-    height, width = mask.shape
+    with opened(path) as mask:  # before it is decoded, for it may be huge
+        height, width = mask.height, mask.width
     try:
-        return read_size(image, (height, width))
+        read_size(image, (height, width))
     except DataError as error:
         raise DataError(f"{path}: the mask is {height} x {width} (height x width); {error}") from None
+    return read_labels(path, (height, width), colours=colours)
+
+
+def text_lines(path: Path) -> list[str]:
+    """The lines of a file of UTF-8 text; a DataError where it is none."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: no text ({error}); write it as UTF-8") from None
 
 
 def split_folder(parent: Path, split: str | None) -> Path:
@@ -91,10 +100,9 @@ def class_names(path: Path) -> list[str]:
     Raises:
       DataError: a blank line before others, or no text.
     """
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").rstrip().splitlines()]
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: no text ({error}); write it as UTF-8") from None
+    names = [line.strip() for line in text_lines(path)]
+    while names and not names[-1]:
+        names.pop()
     if "" in names:
         raise DataError(f"{path}: line {names.index('') + 1} is blank, and classes are numbered by their lines; name it, or take it out")
     return names

@@ -1,13 +1,14 @@
 """YOLO's segmentation text: one file an image, one line an object, corners as shares of width and height."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.decode import read_size
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import by_stem, class_names, files_by_stem, one_of, within
+from maskrcnn_jax.data.formats.layout import by_stem, class_names, files_by_stem, one_of, text_lines, within
 from maskrcnn_jax.data.source import DataError
 
 _BEYOND = 0.01  # how far outside 0 ... 1 a coordinate may lie: exporters round, and annotators reach over the edge
@@ -47,20 +48,25 @@ def read_yolo(source: Path, *, split: str | None = None) -> ImportedDataset:
 def _class_names(source: Path) -> list[str]:
     """Of data.yaml, which has a list or {number: name}, or the lines of classes.txt."""
     described, listed = source / "data.yaml", source / "classes.txt"
-    try:
-        if described.is_file():
-            document = yaml.safe_load(described.read_bytes())
-            names = document.get("names") if isinstance(document, dict) else None
-            if isinstance(names, dict) and set(names) == set(range(len(names))):
-                names = [names[i] for i in range(len(names))]
-            if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-                raise DataError(f"{described}: `names` is no list of class names, nor one numbered from 0; name the classes there")
-            return names
-        if listed.is_file():
-            return class_names(listed)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{source}: data.yaml cannot be read ({error}); write it as UTF-8 text") from None
+    if described.is_file():
+        document = _yaml(described)
+        names = document.get("names") if isinstance(document, dict) else None
+        if isinstance(names, dict) and set(names) == set(range(len(names))):
+            names = [names[i] for i in range(len(names))]
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise DataError(f"{described}: `names` is no list of class names, nor one numbered from 0; name the classes there")
+        return names
+    if listed.is_file():
+        return class_names(listed)
     raise DataError(f"{source}: neither data.yaml nor classes.txt names the classes; add one, or give the folder that has it")
+
+
+def _yaml(path: Path) -> Any:
+    content = path.read_bytes()
+    try:
+        return yaml.safe_load(content)
+    except Exception as error:  # of what only looks like a date or a number PyYAML raises whatever Python does
+        raise DataError(f"{path}: no YAML ({error!s:.200}); write it anew, as UTF-8 text") from None
 
 
 def _folders(source: Path, split: str | None) -> tuple[Path, Path]:
@@ -79,12 +85,8 @@ def _folders(source: Path, split: str | None) -> tuple[Path, Path]:
 
 
 def _objects(path: Path, names: list[str], size: Size, notes: list[str]) -> tuple[ImportedObject, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: no text ({error}); export it again") from None
     found = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text_lines(path), 1):
         where = f"{path}: line {number}"
         label, *corners = _numbers(line, where) or [0.0]
         if not line.strip():
@@ -104,7 +106,7 @@ def _numbers(line: str, where: str) -> list[float]:
     try:
         return [float(word) for word in line.split()]
     except ValueError as error:
-        raise DataError(f"{where}: not numbers ({error}); a line is the class and x y x y ...") from None
+        raise DataError(f"{where}: not numbers ({error!s:.100}); a line is the class and x y x y ...") from None
 
 
 def _in_pixels(corners: list[float], size: Size, where: str) -> list[float]:

@@ -101,7 +101,7 @@ def extra_files(splits: dict[str, Source]) -> Iterator[Finding]:
                 named.add(path)
                 folders.setdefault(path.parent, (split, root))
     for folder, (split, root) in folders.items():
-        for path in image_files(folder) if folder.is_dir() else []:
+        for path in image_files(folder) if os.path.isdir(folder) else []:
             if path not in named:
                 name = str(path.relative_to(root) if path.is_relative_to(root) else path)
                 message = "no annotation file names it; add it, or move it away"

@@ -1,6 +1,7 @@
 """One pass over a split: every image is read once, and let go."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -124,7 +125,7 @@ def _read(
 
 def _read_file(source: Filed, i: int, input_config: InputConfig, found: list[ObjectFault]) -> np.ndarray | None:
     path, (height, width) = source.image_path(i), source.sizes[i]
-    if isinstance(source, CocoSource) and not path.exists():
+    if isinstance(source, CocoSource) and not os.path.exists(path):  # also of names that no file can have
         return None  # told when the source was opened
     try:
         pixels = source.read_image(i, (int(height), int(width)))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn_jax.data import DataError
 from tests.data.formats.by_hand import box
 
 SQUARE = "0 0.2 0.25 0.6 0.25 0.6 0.75 0.2 0.75"  # x 6 ... 18 of 30, y 5 ... 15 of 20
@@ -119,9 +120,17 @@ def test_a_description_without_names_is_an_error(yolo, refuses, names):
 
 
 def test_a_description_that_is_no_yaml_is_an_error_and_runs_nothing(yolo, refuses):
-    for text in ("names: [", "names: !!python/object/apply:os.getcwd []", "names: \x00"):
+    not_python_s = ("names: 2001-99-99", "names: !!timestamp x", "names: !!int ''")  # of which PyYAML raises what Python does
+    for text in ("names: [", "names: !!python/object/apply:os.getcwd []", "names: \x00", *not_python_s):
         (yolo / "data.yaml").write_text(text)
-        refuses(("data.yaml cannot be read", "write it as UTF-8 text"), "yolo", yolo, split="val")
+        refuses(("data.yaml: no YAML", "write it anew, as UTF-8 text"), "yolo", yolo, split="val")
+
+
+def test_a_message_does_not_repeat_all_of_a_long_word(yolo, read):
+    (yolo / "labels/val/x.txt").write_text("x" * 5000)
+    with pytest.raises(DataError) as error:
+        read("yolo", yolo, split="val")
+    assert len(str(error.value)) < 400
 
 
 def test_what_is_missing_is_an_error(yolo, refuses):
@@ -138,6 +147,6 @@ def test_what_is_missing_is_an_error(yolo, refuses):
 
 def test_an_unreadable_image_or_text_is_an_error(yolo, refuses):
     (yolo / "labels/val/x.txt").write_bytes(b"\xff\xfe\x00")
-    refuses(("x.txt: no text", "export it again"), "yolo", yolo, split="val")
+    refuses(("x.txt: no text", "write it as UTF-8"), "yolo", yolo, split="val")
     (yolo / "images/val/x.jpg").write_bytes(b"no image")
     refuses(("x.jpg: corrupt, truncated or not an image", "replace the file"), "yolo", yolo, split="val")

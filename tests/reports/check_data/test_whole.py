@@ -137,6 +137,15 @@ def test_no_images_are_told(data, tmp_path):
     assert not report.sound
 
 
+def test_a_name_that_no_file_can_have_is_told(data, tmp_path):
+    document = json.loads((tmp_path / "val.json").read_text())
+    document["images"][0]["file_name"] = "x" * 300 + "/a.png"
+    (tmp_path / "val.json").write_text(json.dumps(document))
+    findings = check(experiment(data)).findings
+    assert [finding.kind for finding in findings] == ["missing-file", "extra-file"]
+    assert findings[0].places[0].image_id == document["images"][0]["id"]
+
+
 def test_other_classes_than_the_model_s_are_told(data):
     kind, split, message = only(check(experiment(data, num_classes=7)))
     assert (kind, split) == ("classes", "train")
