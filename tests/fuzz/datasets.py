@@ -123,7 +123,8 @@ def coco() -> Dataset:
 def lvis() -> Dataset:
     document = _coco_document()
     for image in document["images"]:
-        image |= {"neg_category_ids": [7], "not_exhaustive_category_ids": []}
+        has_kites = any(row["image_id"] == image["id"] and row["category_id"] == 7 for row in document["annotations"])
+        image |= {"neg_category_ids": [] if has_kites else [7], "not_exhaustive_category_ids": [3]}
     for category in document["categories"]:
         category["frequency"] = "f"
     for row in document["annotations"]:
