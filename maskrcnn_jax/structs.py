@@ -66,8 +66,8 @@ class Batch(NamedTuple):
     positions: int32[b], of each image in the global batch of the step; what is drawn for an image depends on its position.
     image_ids: int64[b], the dataset's own ids (host only: errors name them).
     objects_cut: int32[b], objects beyond the capacity g, left out.
-    stand_ins: bool[b], whether the image stands in for one that could not be read.
-    faults: str[b], what is wrong with that one, "" elsewhere (host only).
+    stand_ins: int32[b], how many others stand in for images that could not be read: for this one, or one to be added to it.
+    faults: str[b], what is wrong with those, "" elsewhere (host only).
     void: bool[b], whether this is no image of the batch, and has no weight in the losses: it could not be read and none stands in, for
       which a step of training does nothing, or it fills up a batch of validation.
     """

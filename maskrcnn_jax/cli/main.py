@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import maskrcnn_jax
 from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, prepare_data, replay, show_data, train
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(command: str, arguments: list[str]) -> None:
     use_compilation_cache()
+    if isinstance(sys.stdout, TextIOWrapper):  # as stderr does: a file name that is no text must not end a report
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         COMMANDS[command](arguments)
     except KeyboardInterrupt:

@@ -21,7 +21,7 @@ from maskrcnn_jax.data.plan import Plan
 from maskrcnn_jax.data.prepared import PreparedSource
 from maskrcnn_jax.data.sampling import repeat_factors, sampling_rates
 from maskrcnn_jax.data.shapes import ShapesSource
-from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name, nonempty_indices, source_name
+from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name, nonempty_indices, part_of, source_name
 from maskrcnn_jax.data.transforms import (
     crop,
     drop_vanished,
@@ -79,6 +79,7 @@ __all__ = [
     "object_box",
     "open_source",
     "pad",
+    "part_of",
     "paste",
     "paste_grid",
     "read_channels",

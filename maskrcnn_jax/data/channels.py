@@ -1,6 +1,5 @@
 """Image files of any number of channels, of 8 or 16 bits."""
 
-from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.canvas import Size
-from maskrcnn_jax.data.decode import ARRAY_ENDING, load_image, match_size, opened, read_image, readable, refuse_other_sides, turn
+from maskrcnn_jax.data.decode import ARRAY_ENDING, load_image, match_size, opened, read_array, read_image, refuse_other_sides, turn
 from maskrcnn_jax.data.source import DataError
 
 RGB_BYTES = InputConfig()
@@ -48,7 +47,7 @@ def read_channels(
         that the libraries would cut; pages of several sizes or types; another size than `size`.
     """
     if path.suffix.lower() == ARRAY_ENDING:
-        stored = turned = _array(path, content)
+        stored = turned = read_array(path, content)
     elif is_rgb_bytes(input_config):
         return read_image(path, size, content)
     else:
@@ -65,36 +64,21 @@ def require_readable(path: Path, size: Size, content: bytes) -> None:
       DataError: it cannot be decoded, or has another size than `size`, (height, width), also when turned as EXIF data say.
     """
     if path.suffix.lower() == ARRAY_ENDING:
-        sides = _array(path, content).shape[:2]
+        sides = read_array(path, content).shape[:2]
         match_size(path, sides, sides, size)
     else:
         load_image(path, size, content)
 
 
 def _require(path: Path, array: np.ndarray, config: InputConfig) -> None:
-    """Raise DataError unless `array` has the channels and type of `config`, and a pixel."""
-    if array.ndim == 3 and array.shape[2] == config.channels and array.dtype.newbyteorder("=") == config.dtype and array.size:
+    """Raise DataError unless `array`, [h, w, c], has the channels and type of `config`."""
+    if array.shape[2] == config.channels and array.dtype.newbyteorder("=") == config.dtype:
         return
-    found = f"{array.shape[2]} channels of {array.dtype.name}" if array.ndim == 3 else f"an array of {array.dtype.name}"
     raise DataError(
-        f"{path}: the file holds {found}, {list(array.shape)}, and model.input asks for {config.channels} channels of {config.dtype}; "
-        "set model.input.channels and model.input.dtype to what the files hold (with mean and std in these units), or convert the file"
+        f"{path}: the file holds {array.shape[2]} channels of {array.dtype.name}, {list(array.shape)}, and model.input asks for "
+        f"{config.channels} channels of {config.dtype}; set model.input.channels and model.input.dtype to what the files hold (with mean "
+        "and std in these units), or convert the file"
     )
-
-
-def _array(path: Path, content: bytes | None) -> np.ndarray:
-    """A .npy file as [h, w, c]."""
-    with readable(path):
-        try:
-            if content is None:
-                array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # mapped, a header cannot ask for more than there is
-            else:
-                array = np.load(BytesIO(content), allow_pickle=False)
-        except OSError:
-            raise
-        except Exception as error:  # of a broken header NumPy's parser raises whatever comes
-            raise ValueError(error) from error
-    return array[..., None] if array.ndim == 2 else array
 
 
 def _bands(path: Path, size: Size | None, content: bytes | None, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ ARRAY_ENDING = ".npy"
 # Pillow warns of metadata that it cannot read, and of images of more than half as many pixels as it refuses, without the file's name.
 for _category in (UserWarning, Image.DecompressionBombWarning):
     warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
+_LOSSY = ("JPEG", "MPO")  # formats, as Pillow calls them
 _SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF that swap height and width
 
 
@@ -67,12 +68,16 @@ def load_image(path: Path, size: Size | None, content: bytes | None) -> Image.Im
 
 
 def read_size(path: Path, size: Size | None = None) -> Size:
-    """(height, width) that `read_image` gives the same file and `size`; reads no more than the header where that tells it.
+    """(height, width) that `read_channels` gives the same file and `size`; reads no more than the header where that tells it.
 
     Raises:
       DataError: a missing file, or one whose header cannot be read.
       ImageSizeError: another size than `size`.
     """
+    if path.suffix.lower() == ARRAY_ENDING:
+        height, width, _ = read_array(path).shape
+        match_size(path, (height, width), (height, width), size)
+        return height, width
     with opened(path) as image:
         refuse_other_sides(path, image, size)
         stored = (image.height, image.width)
@@ -97,7 +102,8 @@ def read_header(path: Path, content: bytes | None = None) -> ImageHeader:
 def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int64[np.ndarray, "h w"]:
     """Decode a picture whose pixels are labels, not brightness: the values as they are stored, 0 being none.
 
-    They are palette indices, grey values of any depth, or 0 and 1 of black and white. Alpha is dropped and nothing is turned.
+    They are palette indices, grey values of any depth, or 0 and 1 of black and white. Where alpha is 0 there is none; otherwise it is
+    dropped. Nothing is turned.
 
     Args:
       path: the file.
@@ -106,8 +112,8 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
       content: bytes of the picture, where `path` is a file of another kind that it lies in.
 
     Raises:
-      DataError: what `read_image` says of files that cannot be read; a palette whose first colour is not black; pixels that
-        are no whole numbers or negative.
+      DataError: what `read_image` says of files that cannot be read; a JPEG; a palette whose first colour is not black; pixels
+        that are no whole numbers or negative.
       ImageSizeError: another size than `size`.
     """
     with opened(path, content) as image:
@@ -138,6 +144,30 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it (and its annotations)") from error
     except Exception as error:  # of bad bytes Pillow's readers raise whatever comes
         raise DataError(f"{path}: corrupt, truncated or not an image ({error}); replace the file, or leave the image out") from error
+
+
+def read_array(path: Path, content: bytes | None = None) -> np.ndarray:
+    """A .npy file as [h, w, c], mapped and not yet read; or the `content` of one.
+
+    Raises:
+      DataError: no such file, or one that is no array of an image with a pixel.
+    """
+    with readable(path):
+        try:
+            if content is None:
+                array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, a header cannot ask for more than there is
+            else:
+                array = np.load(BytesIO(content), allow_pickle=False)
+        except OSError:
+            raise
+        except Exception as error:  # of a broken header NumPy's parser raises whatever comes
+            raise ValueError(error) from error
+    if array.ndim not in (2, 3) or not array.size:
+        raise DataError(
+            f"{path}: the file holds an array of {array.dtype.name}, {list(array.shape)}; an image is [height, width, channels], or "
+            "[height, width] of one channel"
+        )
+    return array[..., None] if array.ndim == 2 else array
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -200,7 +230,18 @@ def _rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     raise DataError(f"{path}: pixels of Pillow mode {image.mode} are neither 8 nor 16 bits; convert the file to 8-bit RGB or grey")
 
 
-def _labels(path: Path, image: Image.Image, colours: bool) -> Int64[np.ndarray, "h w"]:
+def _labels(path: Path, image: ImageFile.ImageFile, colours: bool) -> Int64[np.ndarray, "h w"]:
+    if image.format in _LOSSY:
+        raise DataError(
+            f"{path}: a JPEG, which blurs labels into others; export the masks anew as PNG, or threshold this one and save that"
+        )
+    values = _values(path, image, colours)
+    if image.mode in ("RGBA", "LA"):
+        values[np.asarray(image.getchannel("A")) == 0] = 0
+    return values
+
+
+def _values(path: Path, image: Image.Image, colours: bool) -> Int64[np.ndarray, "h w"]:
     if image.mode == "P" and any((image.getpalette("RGB") or [0])[:3]):
         raise DataError(
             f"{path}: colour 0 of the palette is not black, and index 0 means no object; save it as RGB with a black background"

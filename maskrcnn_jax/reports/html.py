@@ -26,7 +26,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def write(path: Path, page: str) -> None:
-    """Write a page; what no encoding has, half characters from the names of a JSON file, is written as its code."""
+    """Write a page; what no encoding has, bytes of a file name that are no text, is written as its code."""
     path.write_bytes(page.encode("utf-8", "backslashreplace"))
 
 

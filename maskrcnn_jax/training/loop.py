@@ -275,7 +275,7 @@ class _Loop:
     def _check(self, pending: _Pending, values: dict[str, float]) -> None:
         """Tell what went wrong in a step; what ends the run is raised, or noted to be raised once it is saved."""
         train, data = self._config.train, self._config.data
-        for fault in pending.batch.faults[pending.batch.stand_ins]:
+        for fault in pending.batch.faults[pending.batch.stand_ins > 0]:
             logger.warning("step %d: %s; another image stands in for it", pending.step, fault)
         self._unreadable += int(values["images_unreadable"])
         if self._unreadable > data.max_unreadable and self._failure is None:

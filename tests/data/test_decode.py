@@ -344,8 +344,24 @@ def test_negative_numbers_and_fractions_are_no_labels(tmp_path, array):
     assert "are no labels, 0 and above; save it as PNG" in str(error.value)
 
 
-def test_labels_with_alpha_are_the_grey(tmp_path):
-    assert read_labels(save(tmp_path / "a.png", np.array([[[5, 0], [0, 9]]], np.uint8))).tolist() == [[5, 0]]
+def test_labels_with_alpha_are_the_grey_and_none_where_it_is_clear(tmp_path):
+    assert read_labels(save(tmp_path / "a.png", np.array([[[5, 0], [0, 9], [7, 1]]], np.uint8))).tolist() == [[0, 0, 7]]
+
+
+def test_colours_are_none_where_they_are_clear(tmp_path):
+    path = save(tmp_path / "a.png", np.array([[[255, 255, 255, 0], [1, 2, 3, 1], [0, 0, 0, 255]]], np.uint8))
+    assert read_labels(path, colours=True).tolist() == [[0, 0x010203, 0]]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.mpo", "a.png"])
+def test_labels_in_a_jpeg_are_refused_whatever_it_is_called(tmp_path, rgb, name):
+    path = tmp_path / name
+    several = {"save_all": True, "append_images": [Image.fromarray(rgb)]} if name == "a.mpo" else {}
+    Image.fromarray(rgb[..., 0]).convert("RGB").save(path, "MPO" if several else "JPEG", **several)
+    for content in (None, path.read_bytes()):
+        with pytest.raises(DataError) as error:
+            read_labels(path, colours=True, content=content)
+        assert f"{path}: a JPEG, which blurs labels into others; export the masks anew as PNG" in str(error.value)
 
 
 def test_labels_are_not_turned_and_have_the_size_that_is_wanted(tmp_path, rgb):

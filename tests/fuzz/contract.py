@@ -37,7 +37,7 @@ LONGEST_MESSAGE = 2_000
 # What is said of a file as a whole; of anything in it a message names the image, the annotation, the category, the row, the line ...
 OF_A_FILE = (
     "not JSON|no Unicode|regions are|no list `|no categories|dataset is empty|image files are not in|no such|no image|corrupt, truncated|"
-    "too large for Pillow|the file is|the file holds|pixels of Pillow mode|colour 0 of the palette|"
+    "too large for Pillow|the file is|the file holds|pixels of Pillow mode|a JPEG|colour 0 of the palette|"
     "no object has a class|not a VIA|no `shapes`|imagePath|"
     "regions have|occurs twice|leaves the image folder|is missing|`names`|no YAML|no text|not XML|is not one of|is not the background|"
     "16-bit colours|samples of a pixel|pages, which are|no readable|the mask is"
@@ -318,9 +318,9 @@ def check_images(folder: Path, spoilt: Files) -> None:
         if path.suffix != ".npy":
             header = attempt([path.name], read_header, path)
             assert header is None or header.orientation in range(1, 9)
-            for wanted in (None, size):
-                told = attempt([path.name], read_size, path, wanted)
-                assert told is None or wanted in (None, told)
+        for wanted in (None, size):
+            told = attempt([path.name], read_size, path, wanted)
+            assert told is None or wanted in (None, told)
         if pixels_of(content) < 2**22:  # the others are read, without a size to compare with
             whole = attempt([path.name], read_image, path) if path.suffix != ".npy" else None
             if whole is not None:

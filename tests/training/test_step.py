@@ -184,5 +184,5 @@ def test_a_batch_in_parts_has_the_losses_and_gradients_of_the_whole(parts):
 
 
 def test_images_that_others_stand_in_for_are_counted():
-    batch = batch_of()._replace(stand_ins=np.array([True, False]))
-    assert one_step(tiny.experiment(), batch)[2]["images_unreadable"] == 1
+    batch = batch_of()._replace(stand_ins=np.array([2, 1], np.int32))
+    assert one_step(tiny.experiment(), batch)[2]["images_unreadable"] == 3

@@ -1,6 +1,7 @@
 """Finding the files of datasets that are folders."""
 
-from collections.abc import Sequence
+import glob
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,30 @@ from maskrcnn_jax.data.source import DataError
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:
-    """The image files of a folder by their names without ending.
+    """The image files of a folder, and of folders in it, by their names relative to it without ending.
 
     Raises:
       DataError: no such folder, or two files that differ in their endings alone.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; docs/data.md has the layout that is expected")
+    return by_stem(folder, (path for below in (folder, *within(folder, "")) for path in image_files(below)))
+
+
+def by_stem(folder: Path, files: Iterable[Path]) -> dict[str, Path]:
+    """Files in `folder` by their names relative to it without ending; a DataError of two that differ in their endings alone."""
     found: dict[str, Path] = {}
-    for path in image_files(folder):
-        if path.stem in found:
-            raise DataError(f"{path}: {found[path.stem].name} has the same name but for its ending; rename or remove one")
-        found[path.stem] = path
+    for path in files:
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise DataError(f"{path}: {found[stem].name} has the same name but for its ending; rename or remove one")
+        found[stem] = path
     return found
+
+
+def within(folder: Path, pattern: str) -> list[Path]:
+    """What is called `pattern` in `folder` and, links followed, in folders in it, by name; of an empty pattern these folders."""
+    return sorted(folder / name for name in glob.glob(f"**/{pattern}", root_dir=folder, recursive=True, include_hidden=True))
 
 
 def one_of(found: dict[str, Path], stem: str, folder: Path, wanted_by: Path) -> Path:
@@ -80,3 +92,17 @@ def split_folder(parent: Path, split: str | None) -> Path:
 
 def _names(parent: Path) -> Sequence[str]:
     return sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+
+
+def class_names(path: Path) -> list[str]:
+    """The lines of a list of classes, which are numbered by their lines; blank ones at its end are none.
+
+    Raises:
+      DataError: a blank line before others, or no text.
+    """
+    names = [line.strip() for line in text_lines(path)]
+    while names and not names[-1]:
+        names.pop()
+    if "" in names:
+        raise DataError(f"{path}: line {names.index('') + 1} is blank, and classes are numbered by their lines; name it, or take it out")
+    return names

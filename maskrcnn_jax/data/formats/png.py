@@ -8,7 +8,7 @@ from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_masks import run_lengths
 from maskrcnn_jax.data.decode import image_files, read_size
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import files_by_stem, one_of, read_mask
+from maskrcnn_jax.data.formats.layout import by_stem, files_by_stem, one_of, read_mask
 from maskrcnn_jax.data.source import DataError
 
 
@@ -54,7 +54,7 @@ def _two_folders(source: Path, one: str | None) -> list[_Masks]:
     images, masks = files_by_stem(source / "images"), source / "masks"
     files: dict[str, list[tuple[str, Path, bool]]] = {stem: [] for stem in images}
     for label, folder in _by_class(masks, one):
-        whole = files_by_stem(folder)
+        whole = by_stem(folder, image_files(folder))
         for stem, path in whole.items():
             one_of(images, stem, source / "images", path)
             files[stem].append((label, path, False))

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from maskrcnn_jax.data.coco_masks import bitmap, run_lengths
 from maskrcnn_jax.data.decode import read_labels
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import files_by_stem, one_of, read_mask, text_lines
+from maskrcnn_jax.data.formats.layout import class_names, files_by_stem, one_of, read_mask, text_lines
 from maskrcnn_jax.data.source import DataError
 
 VOID = 255  # border of objects, and what nobody could tell
@@ -54,7 +54,7 @@ def read_pascal_voc(source: Path, *, split: str | None = None) -> ImportedDatase
             found = _by_picture(path, objects, _without_void(read_labels(classes[stem], mask.shape)), own or CLASSES, notes)
         else:
             found = _by_xml(path, objects, source / "Annotations" / f"{stem}.xml")
-        read.append(ImportedImage(image.name, mask.shape, tuple(found)))
+        read.append(ImportedImage(image.relative_to(source / "JPEGImages").as_posix(), mask.shape, tuple(found)))
     used = {found.label for image in read for found in image.objects}
     names = own or (CLASSES if used <= set(CLASSES) else sorted(used))
     return ImportedDataset(source, source / "JPEGImages", tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
@@ -65,7 +65,7 @@ def _own_names(source: Path) -> list[str]:
     path = source / "class_names.txt"
     if not path.is_file():
         return []
-    names = [line.strip() for line in text_lines(path) if line.strip() not in ("", "__ignore__")]
+    names = [name for name in class_names(path) if name != "__ignore__"]
     if not names or "background" not in names[0]:
         raise DataError(f"{path}: the first class is not the background, which is value 0; write _background_ before the others")
     return names[1:]

@@ -8,7 +8,7 @@ import yaml
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.decode import read_size
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import files_by_stem, one_of, text_lines
+from maskrcnn_jax.data.formats.layout import by_stem, class_names, files_by_stem, one_of, text_lines, within
 from maskrcnn_jax.data.source import DataError
 
 _BEYOND = 0.01  # how far outside 0 ... 1 a coordinate may lie: exporters round, and annotators reach over the edge
@@ -18,18 +18,20 @@ def read_yolo(source: Path, *, split: str | None = None) -> ImportedDataset:
     """A folder with data.yaml or classes.txt, images and label files.
 
     The files of a split are in images/SPLIT and labels/SPLIT, or in SPLIT/images and SPLIT/labels; without one in images and
-    labels. A line is the class, counted from 0, and the corners x y x y ... of one polygon.
+    labels; folders in them are read, too. A line is the class, counted from 0, and the corners x y x y ... of one polygon.
 
     Args:
       source: the folder.
       split: name of the split.
 
     Raises:
-      DataError: a missing folder or list of classes; a label file without image, or that is not of this form.
+      DataError: a missing folder or list of classes; folders of images and no split; a label file without image, or that is not of
+        this form.
     """
     names = _class_names(source)
     images, labels = _folders(source, split)
-    pictures, texts = files_by_stem(images), {path.stem: path for path in sorted(labels.glob("*.txt")) if path.name != "classes.txt"}
+    pictures = files_by_stem(images)
+    texts = by_stem(labels, (path for path in within(labels, "*.txt") if path.name != "classes.txt"))
     for stem, path in texts.items():
         one_of(pictures, stem, images, path)
     notes: list[str] = []
@@ -39,7 +41,7 @@ def read_yolo(source: Path, *, split: str | None = None) -> ImportedDataset:
         if stem not in texts:
             notes.append(f"{picture}: no {labels / stem}.txt: taken as an image without objects")
         objects = _objects(texts[stem], names, size, notes) if stem in texts else ()
-        read.append(ImportedImage(picture.name, size, objects))
+        read.append(ImportedImage(picture.relative_to(images).as_posix(), size, objects))
     return ImportedDataset(source, images, tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
 
 
@@ -55,7 +57,7 @@ def _class_names(source: Path) -> list[str]:
             raise DataError(f"{described}: `names` is no list of class names, nor one numbered from 0; name the classes there")
         return names
     if listed.is_file():
-        return [line.strip() for line in text_lines(listed) if line.strip()]
+        return class_names(listed)
     raise DataError(f"{source}: neither data.yaml nor classes.txt names the classes; add one, or give the folder that has it")
 
 
@@ -75,6 +77,8 @@ def _folders(source: Path, split: str | None) -> tuple[Path, Path]:
         candidates = [(source / "images" / split, source / "labels" / split), (source / split / "images", source / split / "labels")]
     for images, labels in candidates:
         if images.is_dir() and labels.is_dir():
+            if split is None and (folders := within(images, "")):
+                raise DataError(f"{folders[0]}: a folder among the images; name a split by --split, or move its files up")
             return images, labels
     tried = " nor ".join(f"{images} with {labels}" for images, labels in candidates)
     raise DataError(f"{source}: no folders {tried}; name another split by --split")

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import track
 
 from maskrcnn_jax.config import InputConfig
-from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, check_image, read_example
+from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, check_image, part_of, read_example
 from maskrcnn_jax.data.channels import is_rgb_bytes
 from maskrcnn_jax.data.decode import ARRAY_ENDING
 from maskrcnn_jax.reports.check_data.findings import Finding, Place
 from maskrcnn_jax.reports.check_data.objects import ObjectFault, Objects, coco_objects, example_objects, inspect_objects
-from maskrcnn_jax.reports.check_data.opening import Filed, image_id, part_of, place_of
+from maskrcnn_jax.reports.check_data.opening import Filed, image_id, place_of
 from maskrcnn_jax.reports.check_data.prints import Print, make_print
 
 MODES = {

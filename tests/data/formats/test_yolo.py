@@ -36,6 +36,30 @@ def test_names_are_listed_numbered_or_lines(yolo, read, file, text):
     assert read("yolo", yolo, split="val")[1][0][1] == "kite"
 
 
+def test_a_blank_line_among_the_names_is_an_error(yolo, refuses):
+    (yolo / "data.yaml").unlink()
+    (yolo / "classes.txt").write_text("boat\n\nkite\n")
+    refuses(("classes.txt: line 2 is blank", "name it, or take it out"), "yolo", yolo, split="val")
+
+
+def test_folders_within_are_read_too(yolo, read):
+    for name in ("images/val/seq/old", "labels/val/seq/old"):
+        (yolo / name).mkdir(parents=True)
+    for name in ("x.jpg", "seq/y.jpg", "seq/old/x.jpg"):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(yolo / "images/val" / name)
+    (yolo / "labels/val/seq/y.txt").write_text(f"{SQUARE}\n{SQUARE}\n")
+    (yolo / "labels/val/classes.txt").write_text("boat\nkite\n")
+    images, found, notes = read("yolo", yolo, split="val")
+    assert images == ["x.jpg", "seq/y.jpg", "seq/old/x.jpg"]
+    assert [image for image, *_ in found] == ["x.jpg", "seq/y.jpg", "seq/y.jpg"]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"{yolo / 'images/val/seq/old/x.jpg'}: no {yolo / 'labels/val/seq/old/x.txt'}")
+
+
+def test_splits_are_not_taken_together(yolo, refuses):
+    refuses((f"{yolo / 'images/val'}: a folder among the images", "name a split by --split, or move its files up"), "yolo", yolo)
+
+
 def test_folders_may_be_split_first_or_have_no_split(yolo, read):
     (yolo / "val").mkdir()
     for name in ("images", "labels"):
