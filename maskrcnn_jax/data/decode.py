@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int32, UInt8
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from maskrcnn_jax.data.canvas import Size
@@ -99,7 +99,7 @@ def read_header(path: Path, content: bytes | None = None) -> ImageHeader:
         return ImageHeader(image.mode, _orientation(image))
 
 
-def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int64[np.ndarray, "h w"]:
+def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int32[np.ndarray, "h w"]:
     """Decode a picture whose pixels are labels, not brightness: the values as they are stored, 0 being none.
 
     They are palette indices, grey values of any depth, or 0 and 1 of black and white. Where alpha is 0 there is none; otherwise it is
@@ -230,7 +230,7 @@ def _rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     raise DataError(f"{path}: pixels of Pillow mode {image.mode} are neither 8 nor 16 bits; convert the file to 8-bit RGB or grey")
 
 
-def _labels(path: Path, image: ImageFile.ImageFile, colours: bool) -> Int64[np.ndarray, "h w"]:
+def _labels(path: Path, image: ImageFile.ImageFile, colours: bool) -> Int32[np.ndarray, "h w"]:
     if image.format in _LOSSY:
         raise DataError(
             f"{path}: a JPEG, which blurs labels into others; export the masks anew as PNG, or threshold this one and save that"
@@ -241,18 +241,21 @@ def _labels(path: Path, image: ImageFile.ImageFile, colours: bool) -> Int64[np.n
     return values
 
 
-def _values(path: Path, image: Image.Image, colours: bool) -> Int64[np.ndarray, "h w"]:
+def _values(path: Path, image: Image.Image, colours: bool) -> Int32[np.ndarray, "h w"]:
     if image.mode == "P" and any((image.getpalette("RGB") or [0])[:3]):
         raise DataError(
             f"{path}: colour 0 of the palette is not black, and index 0 means no object; save it as RGB with a black background"
         )
     if image.mode in ("RGB", "RGBA") and colours:
-        red, green, blue = np.moveaxis(np.array(image.convert("RGB"), np.int64), 2, 0)
-        return (red << 16) | (green << 8) | blue
+        values = np.zeros((image.height, image.width), np.int32)
+        for channel in image.convert("RGB").split():
+            values <<= 8
+            values |= np.asarray(channel)
+        return values
     if image.mode == "LA":
         image = image.convert("L")
     if image.mode in ("1", "L", "P") or image.mode.startswith("I"):
-        values = np.array(image, np.int64)
+        values = np.array(image, np.int32)
         if values.min() >= 0:
             return values
     raise DataError(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32
 
 from maskrcnn_jax.data.decode import image_files, opened, read_labels, read_size
 from maskrcnn_jax.data.source import DataError
@@ -51,7 +51,7 @@ def one_of(found: dict[str, Path], stem: str, folder: Path, wanted_by: Path) -> 
     return found[stem]
 
 
-def read_mask(path: Path, image: Path, *, colours: bool = False) -> Int64[np.ndarray, "h w"]:
+def read_mask(path: Path, image: Path, *, colours: bool = False) -> Int32[np.ndarray, "h w"]:
     """The labels in the file `path`, see `read_labels`, of the size that its image has, too, as stored or as turned.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32
 
 from maskrcnn_jax.data.coco_masks import bitmap, run_lengths
 from maskrcnn_jax.data.decode import read_labels
@@ -79,13 +79,13 @@ def _listed(source: Path, split: str) -> list[str]:
     return [line.split()[0] for line in text_lines(path) if line.strip()]
 
 
-def _without_void(values: Int64[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
+def _without_void(values: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
     values[values == VOID] = 0
     return values
 
 
 def _by_picture(
-    path: Path, objects: dict[int, Any], classes: Int64[np.ndarray, "h w"], names: Sequence[str], notes: list[str]
+    path: Path, objects: dict[int, Any], classes: Int32[np.ndarray, "h w"], names: Sequence[str], notes: list[str]
 ) -> Iterator[ImportedObject]:
     """The objects with the class that most of their pixels have in the picture `classes`."""
     for number, rle in objects.items():
