@@ -31,7 +31,7 @@ from tests.fuzz.datasets import Dataset, coco_inputs
 from tests.fuzz.edits import Files
 from tests.fuzz.pictures import HEIGHT, WIDTH
 
-SECONDS = 5  # a case takes a few milliseconds
+SECONDS = 30  # a case takes a few milliseconds; a mask of 144 megapixels several seconds on a busy machine
 MEMORY = 2**30  # more than before, bytes
 LONGEST_MESSAGE = 2_000
 # What is said of a file as a whole; of anything in it a message names the image, the annotation, the category, the row, the line ...
