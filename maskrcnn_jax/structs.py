@@ -120,6 +120,20 @@ class RoiSamples(NamedTuple):
     valid: Array
 
 
+class Candidates(NamedTuple):
+    """What enters class NMS in one image: boxes with a class each, best first.
+
+    boxes: float32[n, 4]. scores: float32[n]. labels: int32[n], 1 ... number of classes. valid: bool[n].
+    cut: int32[], candidates beyond the capacity n, left out.
+    """
+
+    boxes: Array
+    scores: Array
+    labels: Array
+    valid: Array
+    cut: Array
+
+
 class Detections(NamedTuple):
     """What was found in one image, best first.
 
@@ -136,6 +150,18 @@ class Detections(NamedTuple):
     masks: Array
     mask_frames: Array
     cut: Array
+
+
+class Outcomes(NamedTuple):
+    """What became of one image's detections and of its ground truth, where they are matched with each other.
+
+    found: bool[n], true positives. aside: bool[n], detections in a crowd, which do not count; all others are false positives.
+    missed: bool[g], objects, but for crowds, that no detection was matched with.
+    """
+
+    found: Array
+    aside: Array
+    missed: Array
 
 
 class Ratio(NamedTuple):

@@ -6,7 +6,7 @@ from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size, train_min_sides
 from maskrcnn_jax.data.channels import read_channels
 from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources, read_example
-from maskrcnn_jax.data.coco import CocoSource, object_box
+from maskrcnn_jax.data.coco import CocoSource, drawn_example, object_box
 from maskrcnn_jax.data.coco_categories import COCO_CATEGORIES, categories_by_id
 from maskrcnn_jax.data.coco_json import read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap, covers_pixels
@@ -63,6 +63,7 @@ __all__ = [
     "covers_pixels",
     "crop",
     "crop_mask",
+    "drawn_example",
     "drop_vanished",
     "example_of",
     "fingerprint",

@@ -4,6 +4,7 @@ from maskrcnn_jax.evaluation.ground_truth import AnnotatedSource, ExampleSource,
 from maskrcnn_jax.evaluation.lvis import LVIS_DETECTIONS, evaluate_lvis, is_federated
 from maskrcnn_jax.evaluation.matching import Metrics
 from maskrcnn_jax.evaluation.metrics import evaluate
+from maskrcnn_jax.evaluation.outcomes import outcomes
 from maskrcnn_jax.evaluation.results import to_coco, write_predictions, write_results
 from maskrcnn_jax.evaluation.table import class_rows, class_table, summary_lines
 
@@ -19,6 +20,7 @@ __all__ = [
     "ground_truth",
     "is_federated",
     "joined",
+    "outcomes",
     "summary_lines",
     "to_coco",
     "write_predictions",
