@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, replay, show_data, train
+from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, replay, report, show_data, train
 from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.errors import UserError
 
@@ -13,6 +13,7 @@ USAGE = """usage: maskrcnn COMMAND ...
   train        train a model from a config
   eval         measure a checkpoint: COCO box and mask AP
   predict      detect objects in images
+  report       a page about what a model does on a dataset, or two models on the same
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON
   show-data    draw what training sees of a config's images
@@ -26,6 +27,7 @@ COMMANDS = {
     "train": train.main,
     "eval": evaluate.main,
     "predict": predict.main,
+    "report": report.main,
     "check-data": check_data.main,
     "import-data": import_data.main,
     "show-data": show_data.main,
