@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,11 @@ def page_of(report: Report, pictures: Sequence[Pictures]) -> str:
 
 
 def _number(value: float, *, sign: bool = False) -> str:
-    return "-" if math.isnan(value) else f"{value:+.3f}" if sign else f"{value:.3f}"
+    """Three digits, halves away from zero, as the page's script rounds."""
+    if math.isnan(value):
+        return "-"
+    rounded = Decimal(value).quantize(Decimal("0.001"), ROUND_HALF_UP)
+    return f"{rounded:+}" if sign else f"{rounded}"
 
 
 def _columns(report: Report, kind: Kind) -> dict[str, tuple[Interval, ...]]:

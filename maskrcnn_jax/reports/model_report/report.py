@@ -133,7 +133,7 @@ class Report:
             "confusion": {
                 "scores": SCORES,
                 "cells": "[class of the object, class of the detection, number]; places in categories, one more is none",
-                "at": [[[i, j, cells[i, j]] for i, j in zip(*np.nonzero(cells), strict=True)] for cells in matrices],
+                "at": [np.column_stack([*np.nonzero(cells), cells[np.nonzero(cells)]]) for cells in matrices],
             },
             "images": [asdict(of) | {"f1": of.f1} for of in self.image_counts(model)],
         }
@@ -176,7 +176,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(of) for key, of in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return value.tolist() if value.dtype.kind == "i" else _plain(value.tolist())
     if isinstance(value, (list, tuple)):
         return [_plain(of) for of in value]
     if hasattr(value, "__dataclass_fields__"):

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from decimal import ROUND_HALF_UP, Decimal
 from xml.etree import ElementTree
 
 import cv2
@@ -34,7 +35,11 @@ def own_text(cell):
 
 
 def shown(value, sign=False):
-    return "-" if value is None else f"{value:+.3f}" if sign else f"{value:.3f}"
+    """Halves away from zero."""
+    if value is None:
+        return "-"
+    rounded = Decimal(value).quantize(Decimal("0.001"), ROUND_HALF_UP)
+    return f"{rounded:+}" if sign else str(rounded)
 
 
 def columns(document, part, differences, kinds=("segm", "bbox", "boundary")):
