@@ -77,19 +77,24 @@ def average_precision(of: Ranked, weights: Int[np.ndarray, "b i"]) -> Float[np.n
         part = weights[start : start + rows]
         objects = part @ of.objects
         own = part[:, columns]
+        total = np.cumsum(own, axis=1)
         for t in range(len(hit)):
-            found[start : start + rows, t] = _area_under(own, hit[t], counted[t], objects)
+            found[start : start + rows, t] = _area_under(own, total, hit[t], counted[t], objects)
     return found
 
 
 def _area_under(
-    weights: Int[np.ndarray, "b n"], hit: Bool[np.ndarray, "n"], counted: Bool[np.ndarray, "n"], objects: Int[np.ndarray, "b"]
+    weights: Int[np.ndarray, "b n"],
+    total: Int[np.ndarray, "b n"],
+    hit: Bool[np.ndarray, "n"],
+    counted: Bool[np.ndarray, "n"],
+    objects: Int[np.ndarray, "b"],
 ) -> Float[np.ndarray, "b"]:
-    """Mean over `RECALLS` of the greatest precision at that recall or beyond. Only at hits does it change."""
-    (at,) = np.nonzero(hit)
+    """Mean over `RECALLS` of the greatest precision at that recall or beyond, which changes at hits alone; `total`: sums of `weights`."""
+    (at,), (out,) = np.nonzero(hit), np.nonzero(~counted)
     right = np.cumsum(weights[:, at], axis=1)
-    all_of_them = np.cumsum(weights if counted.all() else weights * counted, axis=1)[:, at]
-    precision = right / (all_of_them + np.spacing(1))
+    before = np.cumsum(np.pad(weights[:, out], ((0, 0), (1, 0))), axis=1)[:, np.searchsorted(out, at)]
+    precision = right / (total[:, at] - before + np.spacing(1))
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         recall = right / objects[:, None]
@@ -100,6 +105,6 @@ def _area_under(
 
 def recall(of: Ranked, weights: Int[np.ndarray, "b i"], limit: int) -> Float[np.ndarray, "b t"]:
     """Share of the objects that the best `limit` detections of each image have found; weights and result as in `average_precision`."""
-    hits = np.stack([np.bincount(of.images[row & (of.rank < limit)], minlength=len(of.objects)) for row in of.hit])
+    found = [weights[:, of.images[row & (of.rank < limit)]].sum(axis=1) for row in of.hit]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (weights @ hits.T) / (weights @ of.objects)[:, None]
+        return np.stack(found, axis=1) / (weights @ of.objects)[:, None]
