@@ -48,11 +48,11 @@ def main(arguments: Sequence[str]) -> None:
     if command.images < 0:
         raise UserError(f"--images must not be negative; got {command.images}")
     config = experiment_of(command)
-    models = {name: stored._replace(config=config)}
+    checkpoints = {name: stored._replace(config=config)}
     if command.other is not None:
-        models |= _other(str(command.other), name, config)
+        checkpoints |= _other(str(command.other), name, config)
     command.out.mkdir(parents=True, exist_ok=True)  # what forbids it is told before anything is measured
-    results = {each: _measured(each, model) for each, model in models.items()}
+    results = {each: _measured(each, model) for each, model in checkpoints.items()}
     source = validation_source(name, config)
     found = {each: result.detections for each, result in results.items()}
     limit = config.eval.max_detections
