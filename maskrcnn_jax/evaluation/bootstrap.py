@@ -1,6 +1,5 @@
 """How far metrics would move with other images of the same kind: the bootstrap over images (Efron 1979)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,19 +80,25 @@ def bootstrap(run: COCOeval, *, resamples: int = RESAMPLES, seed: int = SEED) ->
     )
 
 
-def intervals(values: Mapping[str, float], samples: Mapping[str, Float[np.ndarray, "b"]]) -> dict[str, Interval]:
-    """The percentile interval of each number."""
-    return {name: interval(value, samples[name]) for name, value in values.items()}
+def interval(value: float, samples: Float[np.ndarray, "b"], *, least: float = 0.0, confidence: float = CONFIDENCE) -> Interval:
+    """Where the number lies on other images, as many and of the same kind.
 
+    The percentile interval (Efron and Tibshirani 1993, chapter 13) of how far the samples lie from their median, around `value`. The
+    samples themselves lie too high: a resample holds some images several times, and their detections, whose scores are the same, find
+    objects together, so that its AP is that of fewer images, and AP of few is higher.
 
-def interval(value: float, samples: Float[np.ndarray, "b"], confidence: float = CONFIDENCE) -> Interval:
-    """From the lower to the upper percentile of the samples that are defined (Efron and Tibshirani 1993, chapter 13)."""
+    Args:
+      value: of the data.
+      samples: of the resamples; those that are nan do not count.
+      least: of the number, -1 for a difference; the greatest is 1. The interval ends there.
+      confidence: share of the samples that lie inside.
+    """
     defined = samples[~np.isnan(samples)]
     if not defined.size or np.isnan(value):
         return Interval(value=value, low=float("nan"), high=float("nan"))
     tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(defined, [tail, 100 - tail])
-    return Interval(value=value, low=float(low), high=float(high))
+    low, middle, high = np.percentile(defined, [tail, 50, 100 - tail])
+    return Interval(value=value, low=max(least, float(value + low - middle)), high=min(1.0, float(value + high - middle)))
 
 
 def _mean(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:

@@ -168,7 +168,7 @@ def model_report(
 
 def _difference(first: Resampled, second: Resampled, of: str, name: Any) -> Interval:
     values, samples = ([getattr(model, field)[name] for model in (second, first)] for field in (of, f"{of}_of"))
-    return interval(values[0] - values[1], samples[0] - samples[1])
+    return interval(values[0] - values[1], samples[0] - samples[1], least=-1.0)
 
 
 def _plain(value: Any) -> Any:

@@ -42,19 +42,15 @@ def test_intervals_are_percentiles_of_the_resamples_and_differences_are_paired(t
     first, second = (bootstrap(run_coco(truth, entries, "segm")) for entries in (detections, better(truth, detections)))
     document = two[1]
     tail = 100 * (1 - CONFIDENCE) / 2
+
+    def around(value, samples, least):
+        low, middle, high = np.percentile(samples, [tail, 50, 100 - tail])
+        return {"value": defined(value), "low": defined(max(least, value + low - middle)), "high": defined(min(1, value + high - middle))}
+
     for name in ("AP", "AP50", "APs", "AR10"):
-        low, high = np.percentile(first.stats_of[name], [tail, 100 - tail])
-        assert document["models"][0]["metrics"]["segm"][name] == {
-            "value": defined(first.stats[name]),
-            "low": defined(low),
-            "high": defined(high),
-        }
-        low, high = np.percentile(second.stats_of[name] - first.stats_of[name], [tail, 100 - tail])
-        assert document["differences"]["segm"][name] == {
-            "value": defined(second.stats[name] - first.stats[name]),
-            "low": defined(low),
-            "high": defined(high),
-        }
+        assert document["models"][0]["metrics"]["segm"][name] == around(first.stats[name], first.stats_of[name], 0)
+        expected = around(second.stats[name] - first.stats[name], second.stats_of[name] - first.stats_of[name], -1)
+        assert document["differences"]["segm"][name] == expected
     difference = document["class_differences"]["segm"]["5"]
     assert difference["value"] == defined(second.per_class[5] - first.per_class[5])
     assert difference["low"] < difference["value"] < difference["high"]
