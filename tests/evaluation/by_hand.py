@@ -36,9 +36,9 @@ def dataset(*things, categories=(1,), first_id=1, images=(1,), canvas=CANVAS):
 
 
 def made_up(images=12, categories=(7, 2, 5), seed=0, objects=5, canvas=160):
-    """Ground truth and detections of every kind: right, shifted, doubled, of another class, on nothing, in a crowd. Scores differ all.
+    """Ground truth and detections of every kind: right, shifted, of another size or class, doubled, on nothing, in a crowd.
 
-    Ids are in no order; sizes are small, medium and large; the last image has no object.
+    Scores differ all; ids are in no order; sizes are small, medium and large; the last image has no object.
     """
     rng = np.random.default_rng(seed)
     ids = [int(id) for id in rng.permutation(images) * 3 + 11]
@@ -63,7 +63,8 @@ def made_up(images=12, categories=(7, 2, 5), seed=0, objects=5, canvas=160):
             things.append(thing(x, y, w, h, category, image, crowd, rle(x, y, w, h, canvas)))
             for _ in range(int(rng.integers(0, 3))):
                 dx, dy = (int(rng.normal(0, 0.12 * side)) for side in (w, h))
-                detect(x + dx, y + dy, w, h, category if rng.random() < 0.7 else int(rng.choice(categories)), image)
+                wider, higher = (max(2, round(side * rng.uniform(0.85, 1.15))) for side in (w, h))
+                detect(x + dx, y + dy, wider, higher, category if rng.random() < 0.7 else int(rng.choice(categories)), image)
     for image in ids:
         for _ in range(int(rng.integers(0, 3))):
             detect(*rectangle(), int(rng.choice(categories)), image)

@@ -18,7 +18,7 @@ def by_loops(mask, distance):
     return edge
 
 
-@pytest.mark.parametrize(("size", "distance"), [((30, 40), 1), ((60, 80), 2), ((120, 160), 4), ((10, 200), 4)])
+@pytest.mark.parametrize(("size", "distance"), [((10, 15), 1), ((30, 40), 1), ((60, 80), 2), ((120, 160), 4), ((10, 200), 4)])
 def test_boundary_is_what_loops_find(size, distance, rng):
     assert max(1, round(0.02 * np.hypot(*size))) == distance
     blobs = np.kron(rng.random((size[0] // 5, size[1] // 5)) < 0.7, np.ones((5, 5))).astype(np.uint8)
@@ -58,6 +58,13 @@ def test_of_both_ious_the_smaller_counts():
         dataset(thing(100, 100, 200, 200, mask=shapes[0])), [found(100, 100, 200, 200, 0.9, mask=shapes[1])], kinds=("boundary",)
     )
     assert metrics["boundary"].stats["AP"] == 0.0
+
+
+def test_only_the_best_detections_count():
+    corners = [(0, 30 * i) for i in range(13)]
+    truth = dataset(*(thing(x, y, 20, 20) for x, y in corners))
+    detections = [found(x, y, 20, 20, 0.5 + y / 1000) for x, y in corners]
+    assert evaluate(truth, detections, kinds=("boundary",), max_detections=12)["boundary"].stats["AR12"] == pytest.approx(12 / 13)
 
 
 def test_crowds_are_regions_without_a_boundary():

@@ -119,7 +119,7 @@ def test_a_class_that_is_missed_altogether():
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 @pytest.mark.parametrize("seed", range(3))
 def test_ap50_is_that_of_pycocotools_and_every_detection_and_object_is_accounted_for(kind, seed):
-    truth, detections = made_up(seed=seed)
+    truth, detections = made_up(images=20, seed=seed)
     errors, plain = split(truth, detections, kind), plain_coco(truth, detections, kind)
     assert errors.ap50 == pytest.approx(mean(plain.eval["precision"][0, :, :, 0, -1]), abs=1e-12)
     run = [entry for entry in plain.evalImgs if entry is not None and entry["aRng"] == [0, 1e10]]

@@ -16,6 +16,8 @@ def truth_and_detections():
     """A dataset with names of classes, and a file name for each image."""
     truth, detections = made_up()
     truth["categories"] = [{"id": id, "name": NAMES[id]} for id in (7, 2, 5)]
+    for k, entry in enumerate(detections[:60:3]):
+        entry["score"] = (5 + 4 * k) / 100  # at positions of the slider
     for image in truth["images"]:
         image["file_name"] = f"picture {image['id']}.jpg"
     return truth, detections
