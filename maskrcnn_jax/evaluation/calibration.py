@@ -34,11 +34,16 @@ def calibration(run: COCOeval) -> Calibration:
     Args:
       run: from `run_coco`.
 
+    Raises:
+      ValueError: a score is below 0 or above 1.
+
     Source: Guo et al. 2017, section 2, for detections as Kueppers et al. 2020 do.
     """
     classes = [ranked(run, k) for k in range(len(run.params.catIds))]
     scores = np.concatenate([np.zeros(0), *(of.scores[of.counted[0]] for of in classes)])
     right = np.concatenate([np.zeros(0, np.bool_), *(of.hit[0][of.counted[0]] for of in classes)])
+    if scores.min(initial=0.0) < 0 or scores.max(initial=1.0) > 1:
+        raise ValueError(f"scores are {scores.min():g} to {scores.max():g}, which are no probabilities; give such of 0 to 1")
     bins = np.minimum((scores * BINS).astype(np.int64), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     with np.errstate(invalid="ignore"):

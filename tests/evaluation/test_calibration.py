@@ -34,6 +34,15 @@ def test_scores_of_many_classes_are_in_one_diagram_and_perfect_ones_have_no_erro
     assert of.error == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize("score", [-0.5, 1.5])
+def test_scores_that_are_no_probabilities_are_refused(score):
+    run = run_coco(dataset(thing(0, 0, 20, 20)), [found(0, 0, 20, 20, score), found(0, 0, 20, 20, 0.5)], "segm")
+    with pytest.raises(ValueError) as error:
+        calibration(run)
+    assert f"{score:g}" in str(error.value)
+    assert "0 to 1" in str(error.value)
+
+
 def test_without_detections_it_is_not_defined():
     of = calibration(run_coco(dataset(thing(0, 0, 20, 20)), [], "segm"))
     assert sum(of.counts) == 0

@@ -151,7 +151,7 @@ def model_report(
       max_detections: best so many of a class in an image count, above 10.
 
     Raises:
-      ValueError: as `evaluation.run_coco`.
+      ValueError: as `evaluation.run_coco`, and for scores below 0 or above 1.
     """
     categories = sorted(ground_truth["categories"], key=lambda category: category["id"])
     counted = Counter(annotation["category_id"] for annotation in ground_truth["annotations"] if not annotation["iscrowd"])
