@@ -51,9 +51,9 @@ def main(arguments: Sequence[str]) -> None:
     checkpoints = {name: stored._replace(config=config)}
     if command.other is not None:
         checkpoints |= _other(str(command.other), name, config)
+    source = validation_source(name, config)
     command.out.mkdir(parents=True, exist_ok=True)  # what forbids it is told before anything is measured
     results = {each: _measured(each, model) for each, model in checkpoints.items()}
-    source = validation_source(name, config)
     found = {each: result.detections for each, result in results.items()}
     limit = config.eval.max_detections
     report = model_report.model_report(source_name(source), results[name].ground_truth, found, max_detections=limit)
