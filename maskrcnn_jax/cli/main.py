@@ -5,7 +5,20 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, inspect, predict, prepare_data, replay, show_data, train
+from maskrcnn_jax.cli import (
+    check_data,
+    compare,
+    convert,
+    evaluate,
+    import_data,
+    inspect,
+    predict,
+    prepare_data,
+    replay,
+    report,
+    show_data,
+    train,
+)
 from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.errors import UserError
 
@@ -15,6 +28,7 @@ USAGE = """usage: maskrcnn COMMAND ...
   eval         measure a checkpoint: box and mask AP, as COCO or LVIS does
   predict      detect objects in images
   inspect      show every stage of a model on one image as a page
+  report       a page about what a model does on a dataset, or two models on the same
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON
   prepare-data copy a dataset of any of these formats to a few large files, or COCO 2017, downloaded if need be
@@ -30,6 +44,7 @@ COMMANDS = {
     "eval": evaluate.main,
     "predict": predict.main,
     "inspect": inspect.main,
+    "report": report.main,
     "check-data": check_data.main,
     "import-data": import_data.main,
     "prepare-data": prepare_data.main,
