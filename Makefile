@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast test-python coverage golden fuzz soak short lint audit format parity numerics mutants bench bench-nuclei bench-overfit bench-scaling bench-index clean
+.PHONY: demo test test-fast test-python coverage golden fuzz soak short lint audit format parity numerics pictures mutants bench bench-nuclei bench-overfit bench-scaling bench-index clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -65,6 +65,9 @@ numerics: $(VENV)/.test  ## the table of docs/numerics.md: ten minutes
 
 short: $(VENV)/.parity  ## of `golden` and `parity` a part: one network of each system, two live, a training step of both
 	$(PYTEST) $(EACH_CORE) -m "(golden or parity) and not slow"
+
+pictures: $(VENV)/.test  ## those of the README, from the run of `demo`; needs Chromium
+	$(BIN)/python scripts/readme_pictures.py
 
 mutants: $(VENV)/.dev $(VENV)/.test  ## survivors of mutmut over maskrcnn_jax/ops
 	$(BIN)/mutmut run
