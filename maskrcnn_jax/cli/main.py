@@ -12,7 +12,7 @@ USAGE = """usage: maskrcnn COMMAND ...
 
   train        train a model from a config
   eval         measure a checkpoint: box and mask AP, as COCO or LVIS does
-  predict      detect objects in images
+  predict      detect objects in images and videos
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON
   prepare-data copy a dataset of any of these formats to a few large files, or COCO 2017, downloaded if need be

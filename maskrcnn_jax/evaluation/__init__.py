@@ -4,7 +4,7 @@ from maskrcnn_jax.evaluation.ground_truth import AnnotatedSource, ExampleSource,
 from maskrcnn_jax.evaluation.lvis import LVIS_DETECTIONS, evaluate_lvis, is_federated
 from maskrcnn_jax.evaluation.matching import Metrics
 from maskrcnn_jax.evaluation.metrics import evaluate
-from maskrcnn_jax.evaluation.results import to_coco, write_predictions, write_results
+from maskrcnn_jax.evaluation.results import PredictionsFile, to_coco, write_results
 from maskrcnn_jax.evaluation.table import class_table, summary_lines
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "AnnotatedSource",
     "ExampleSource",
     "Metrics",
+    "PredictionsFile",
     "class_table",
     "evaluate",
     "evaluate_lvis",
@@ -20,6 +21,5 @@ __all__ = [
     "joined",
     "summary_lines",
     "to_coco",
-    "write_predictions",
     "write_results",
 ]

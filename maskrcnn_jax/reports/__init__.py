@@ -4,17 +4,22 @@ from maskrcnn_jax.reports import check_data
 from maskrcnn_jax.reports.against_golden import compare_golden
 from maskrcnn_jax.reports.compare import Difference, compare_checkpoints, config_differences, difference_table
 from maskrcnn_jax.reports.golden import Golden, GoldenError
+from maskrcnn_jax.reports.predictions import Outputs, Predicted, predict_files, target_paths
 from maskrcnn_jax.reports.training_images import TrainingImage, training_images
 
 __all__ = [
     "Difference",
     "Golden",
     "GoldenError",
+    "Outputs",
+    "Predicted",
     "TrainingImage",
     "check_data",
     "compare_checkpoints",
     "compare_golden",
     "config_differences",
     "difference_table",
+    "predict_files",
+    "target_paths",
     "training_images",
 ]

@@ -11,11 +11,21 @@ _FIRST_HUE = 0.36
 _TONES = ((0.8, 1.0), (1.0, 0.88), (0.5, 1.0))
 
 
+def class_color(label: int) -> Color:
+    """The colour of class `label` (1, 2 ...)."""
+    return _shaded(label, 0.0, 1.0)
+
+
 def instance_color(label: int, index: int) -> Color:
     """A shade of the colour of class `label` (1, 2 ...) for object `index`: touching objects of one class can be told apart."""
+    return _shaded(label, ((index * _GOLDEN) % 1.0 - 0.5) * 0.1, (1.0, 0.8, 0.9)[index % 3])
+
+
+def _shaded(label: int, shift: float, light: float) -> Color:
+    """The colour of a class with its hue shifted, in parts of the circle, and its value times `light`."""
     saturation, value = _TONES[(label - 1) % len(_TONES)]
-    hue = _FIRST_HUE + (label - 1) * _GOLDEN + ((index * _GOLDEN) % 1.0 - 0.5) * 0.1
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value * (1.0, 0.8, 0.9)[index % 3])
+    hue = _FIRST_HUE + (label - 1) * _GOLDEN + shift
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value * light)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 

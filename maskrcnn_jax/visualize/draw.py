@@ -23,7 +23,7 @@ _SHADE = (0, 0, 0)  # under bold outlines, so that they show on any ground
 _BOLD = 60  # sides of a typical object, in line widths, from which outlines are bold
 
 
-def draw(image: AnyImage, result: Result, categories: Sequence[Category], *, score_threshold: float = 0.5) -> Picture:
+def draw(image: AnyImage, result: Result, categories: Sequence[Category], *, score_threshold: float = 0.5, enlarge: bool = True) -> Picture:
     """Detections on their image, each with the label "name score".
 
     Args:
@@ -31,24 +31,25 @@ def draw(image: AnyImage, result: Result, categories: Sequence[Category], *, sco
       result: detections in the pixels of `image`; one mask at a time is decoded.
       categories: label k is `categories[k - 1]`.
       score_threshold: detections below it are not drawn.
+      enlarge: whether small images are enlarged, so that text can be read.
 
     Returns:
-      RGB picture, `image` times a whole number of at most 8 where its long side is below 640 pixels. Large objects lie under
-      small ones. Labels that would cover those of better detections are left out.
+      RGB picture, `image`, or to enlarge it `image` times a whole number of at most 8, until its long side is 640 pixels. Large objects
+      lie under small ones. Labels that would cover those of better detections are left out.
 
     Raises:
       ValueError: `result` is of an image of another size.
     """
     kept = [i for i, score in enumerate(result.scores) if score >= score_threshold]
     texts = {i: f"{categories[int(result.labels[i]) - 1].name} {result.scores[i]:.2f}" for i in kept}
-    return _paint(image, result, texts)
+    return _paint(image, result, texts, enlarge)
 
 
 def draw_example(example: Example, categories: Sequence[Category]) -> Picture:
     """Ground truth on its image, as `draw` draws detections, but without scores; crowds say so."""
     names = [categories[int(label) - 1].name for label in example.labels]
     texts = {i: f"{name} (crowd)" if example.crowd[i] else name for i, name in enumerate(names)}
-    return _paint(example.image, example_as_result(example), texts)
+    return _paint(example.image, example_as_result(example), texts, enlarge=True)
 
 
 def example_as_result(example: Example) -> Result:
@@ -63,12 +64,12 @@ def example_as_result(example: Example) -> Result:
     )
 
 
-def _paint(image: AnyImage, result: Result, texts: dict[int, str]) -> Picture:
+def _paint(image: AnyImage, result: Result, texts: dict[int, str], enlarge: bool) -> Picture:
     """The picture of the objects that have a text, which are in the order of their right to a label."""
     height, width = image.shape[:2]
     if (height, width) != tuple(result.size):
         raise ValueError(f"the image is {(height, width)}, the objects are of one of {tuple(result.size)}; pass the image they belong to")
-    factor = min(_LARGEST_FACTOR, max(1, math.ceil(_READABLE / max(height, width))))
+    factor = min(_LARGEST_FACTOR, max(1, math.ceil(_READABLE / max(height, width)))) if enlarge else 1
     picture = _enlarge(as_rgb(image), factor)
     colors = {i: instance_color(int(result.labels[i]), i) for i in texts}
     rectangles = {i: _rectangle(result.boxes[i], factor, picture) for i in texts}
