@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, prepare_data, replay, show_data, train
+from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, prepare_data, replay, show_data, summary, train
 from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.errors import UserError
 
@@ -16,6 +16,7 @@ USAGE = """usage: maskrcnn COMMAND ...
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON
   prepare-data copy a dataset of any of these formats to a few large files, or COCO 2017, downloaded if need be
+  summary      a model's modules: shapes, parameters, FLOPs, memory
   show-data    draw what training sees of a config's images
   convert      read weights of torchvision and Detectron2, and write them
   compare      two models, or one and stored outputs of another system, stage by stage
@@ -30,6 +31,7 @@ COMMANDS = {
     "check-data": check_data.main,
     "import-data": import_data.main,
     "prepare-data": prepare_data.main,
+    "summary": summary.main,
     "show-data": show_data.main,
     "convert": convert.main,
     "compare": compare.main,

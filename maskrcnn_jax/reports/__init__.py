@@ -4,6 +4,8 @@ from maskrcnn_jax.reports import check_data
 from maskrcnn_jax.reports.against_golden import compare_golden
 from maskrcnn_jax.reports.compare import Difference, compare_checkpoints, config_differences, difference_table
 from maskrcnn_jax.reports.golden import Golden, GoldenError
+from maskrcnn_jax.reports.model_summary import ModelSummary, ModuleSummary, summarise, summary_table
+from maskrcnn_jax.reports.operations import Operation, operations
 from maskrcnn_jax.reports.predictions import Outputs, Predicted, predict_files, target_paths
 from maskrcnn_jax.reports.training_images import TrainingImage, training_images
 
@@ -11,6 +13,9 @@ __all__ = [
     "Difference",
     "Golden",
     "GoldenError",
+    "ModelSummary",
+    "ModuleSummary",
+    "Operation",
     "Outputs",
     "Predicted",
     "TrainingImage",
@@ -19,7 +24,10 @@ __all__ = [
     "compare_golden",
     "config_differences",
     "difference_table",
+    "operations",
     "predict_files",
+    "summarise",
+    "summary_table",
     "target_paths",
     "training_images",
 ]

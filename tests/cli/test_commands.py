@@ -365,6 +365,14 @@ def test_a_score_threshold_is_a_probability(threshold, images, tmp_path, capsys)
     assert "--score-threshold must lie between 0 and 1" in err
 
 
+def test_summary_prints_the_modules_on_the_asked_canvas(tiny_config, capsys):
+    main(["summary", str(tiny_config), "--canvas", "96", "64", "--model.num-classes", "2"])
+    out = capsys.readouterr().out
+    assert "one image on a canvas of 96 x 64" in out
+    assert re.search(r"box_head .*8x3, 8x3x4", out)  # 8 proposals, background and two classes
+    assert "FLOPs: two a multiply-add" in out
+
+
 def test_show_data_draws_training_images_with_the_changed_fields(tiny_config, tmp_path, capsys):
     out = tmp_path / "pictures"
     main(
