@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast test-python coverage golden soak short lint audit format parity numerics mutants bench bench-nuclei bench-overfit bench-scaling clean
+.PHONY: demo test test-fast test-python coverage golden fuzz soak short lint audit format parity numerics mutants bench bench-nuclei bench-overfit bench-scaling bench-index clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -49,7 +49,12 @@ format: $(VENV)/.dev
 golden: $(VENV)/.test  ## whole networks against outputs of the real torchvision and Detectron2: ten minutes
 	$(PYTEST) $(EACH_CORE) -m golden
 
-soak: $(VENV)/.test  ## what takes minutes: sixty signals over one run, twenty steps on eight devices, two processes of a model, one that dies, two images by heart, a second start
+COUNT ?= 10000
+SEED ?= 0
+fuzz: $(VENV)/.test  ## spoilt datasets, images and masks of every format, COUNT of them, other ones with another SEED
+	FUZZ_COUNT=$(COUNT) FUZZ_SEED=$(SEED) $(PYTEST) -n auto -m soak tests/fuzz
+
+soak: $(VENV)/.test  ## what takes minutes: sixty signals over one run, twenty steps on eight devices, two processes of a model, one that dies, two images by heart, a second start, 10,000 spoilt files
 	$(PYTEST) -m soak
 
 parity: $(VENV)/.parity  ## the same numbers as torchvision: fifteen minutes
@@ -73,6 +78,9 @@ bench-nuclei: $(VENV)/.package
 
 bench-scaling: $(VENV)/.package  ## weak scaling, simulated and as arithmetic
 	$(BIN)/python scripts/bench_scaling.py
+
+bench-index: $(VENV)/.package  ## a dataset of a million images: start-up time and memory
+	$(BIN)/python scripts/bench_index.py
 
 bench-overfit: $(VENV)/.package
 	$(BIN)/python scripts/bench_overfit.py

@@ -66,8 +66,8 @@ class Batch(NamedTuple):
     positions: int32[b], of each image in the global batch of the step; what is drawn for an image depends on its position.
     image_ids: int64[b], the dataset's own ids (host only: errors name them).
     objects_cut: int32[b], objects beyond the capacity g, left out.
-    stand_ins: bool[b], whether the image stands in for one that could not be read.
-    faults: str[b], what is wrong with that one, "" elsewhere (host only).
+    stand_ins: int32[b], how many others stand in for images that could not be read: for this one, or one to be added to it.
+    faults: str[b], what is wrong with those, "" elsewhere (host only).
     void: bool[b], whether this is no image of the batch, and has no weight in the losses: it could not be read and none stands in, for
       which a step of training does nothing, or it fills up a batch of validation.
     """
@@ -120,6 +120,20 @@ class RoiSamples(NamedTuple):
     valid: Array
 
 
+class Candidates(NamedTuple):
+    """What enters class NMS in one image: boxes with a class each, best first.
+
+    boxes: float32[n, 4]. scores: float32[n]. labels: int32[n], 1 ... number of classes. valid: bool[n].
+    cut: int32[], candidates beyond the capacity n, left out.
+    """
+
+    boxes: Array
+    scores: Array
+    labels: Array
+    valid: Array
+    cut: Array
+
+
 class Detections(NamedTuple):
     """What was found in one image, best first.
 
@@ -136,6 +150,18 @@ class Detections(NamedTuple):
     masks: Array
     mask_frames: Array
     cut: Array
+
+
+class Outcomes(NamedTuple):
+    """What became of one image's detections and of its ground truth, where they are matched with each other.
+
+    found: bool[n], true positives. aside: bool[n], detections in a crowd, which do not count; all others are false positives.
+    missed: bool[g], objects, but for crowds, that no detection was matched with.
+    """
+
+    found: Array
+    aside: Array
+    missed: Array
 
 
 class Ratio(NamedTuple):

@@ -23,6 +23,8 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
+from tests.browser import browser  # noqa: F401 (a fixture)
+
 # Before the package is imported. The numeric tower: an int where a float is asked for is right Python.
 install_import_hook("maskrcnn_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 

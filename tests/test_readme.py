@@ -49,7 +49,7 @@ def test_the_files_of_the_readme_train_on_its_class_measure_it_and_go_on(files, 
     assert len(result.ground_truth["annotations"]) == 2
     assert result.metrics["bbox"].stats["AP"] == result.metrics["segm"].stats["AP"] == 1.0  # boxes and masks are where the image is bright
     assert "mask AP 1.000; checkpoints, metrics and pictures are in runs/squares" in capsys.readouterr().out
-    assert (tmp_path / "runs" / "squares" / "pictures.png").is_file()
+    assert (tmp_path / "runs" / "squares" / "pictures").is_dir()
 
     measured = runpy.run_path("measure_squares.py")["result"]
     assert measured.detections == result.detections

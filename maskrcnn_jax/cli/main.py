@@ -2,9 +2,23 @@
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 import maskrcnn_jax
-from maskrcnn_jax.cli import check_data, compare, convert, evaluate, import_data, predict, prepare_data, replay, show_data, summary, train
+from maskrcnn_jax.cli import (
+    check_data,
+    compare,
+    convert,
+    evaluate,
+    import_data,
+    inspect,
+    predict,
+    prepare_data,
+    replay,
+    show_data,
+    summary,
+    train,
+)
 from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.errors import UserError
 
@@ -13,6 +27,7 @@ USAGE = """usage: maskrcnn COMMAND ...
   train        train a model from a config
   eval         measure a checkpoint: box and mask AP, as COCO or LVIS does
   predict      detect objects in images and videos
+  inspect      show every stage of a model on one image as a page
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON
   prepare-data copy a dataset of any of these formats to a few large files, or COCO 2017, downloaded if need be
@@ -28,6 +43,7 @@ COMMANDS = {
     "train": train.main,
     "eval": evaluate.main,
     "predict": predict.main,
+    "inspect": inspect.main,
     "check-data": check_data.main,
     "import-data": import_data.main,
     "prepare-data": prepare_data.main,
@@ -58,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(command: str, arguments: list[str]) -> None:
     use_compilation_cache()
+    if isinstance(sys.stdout, TextIOWrapper):  # as stderr does: a file name that is no text must not end a report
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         COMMANDS[command](arguments)
     except KeyboardInterrupt:

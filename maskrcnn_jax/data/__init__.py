@@ -6,7 +6,7 @@ from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
 from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size, train_min_sides
 from maskrcnn_jax.data.channels import read_channels
 from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources, read_example
-from maskrcnn_jax.data.coco import CocoSource, object_box
+from maskrcnn_jax.data.coco import CocoSource, drawn_example, object_box
 from maskrcnn_jax.data.coco_categories import COCO_CATEGORIES, categories_by_id
 from maskrcnn_jax.data.coco_json import read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap, covers_pixels
@@ -22,7 +22,7 @@ from maskrcnn_jax.data.plan import Plan
 from maskrcnn_jax.data.prepared import PreparedSource
 from maskrcnn_jax.data.sampling import repeat_factors, sampling_rates
 from maskrcnn_jax.data.shapes import ShapesSource
-from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name, nonempty_indices, source_name
+from maskrcnn_jax.data.source import DataError, Source, fingerprint, image_name, nonempty_indices, part_of, source_name
 from maskrcnn_jax.data.transforms import (
     crop,
     drop_vanished,
@@ -67,6 +67,7 @@ __all__ = [
     "covers_pixels",
     "crop",
     "crop_mask",
+    "drawn_example",
     "drop_vanished",
     "example_of",
     "fingerprint",
@@ -86,6 +87,7 @@ __all__ = [
     "object_box",
     "open_source",
     "pad",
+    "part_of",
     "paste",
     "paste_grid",
     "read_channels",

@@ -39,9 +39,11 @@ def train_transform(
 ) -> Example:
     """Example as training sees it, no larger than `canvas`.
 
-    Alone, or as a mosaic: rotated, resized to a short side drawn from the configured ones with the cuts of crop and large-scale
-    jitter, flipped, recoloured, blurred; with large-scale jitter made as large as `canvas`. Then objects of another image, which all
-    that was done to as well, are pasted over it. Without crop, rotation, large-scale jitter, copy-paste and mosaic boxes are the
+    Alone: rotated, resized to a short side drawn from the configured ones with the cuts of crop and large-scale jitter, flipped,
+    recoloured, blurred; with large-scale jitter made as large as `canvas`. Or as a mosaic, of the size that this image alone would have
+    without the cuts (with large-scale jitter that of `canvas`): to each of its parts the same is done, but that neither crop nor jitter
+    cuts it, nor a short side scales it; its largest part of the corner's shape fills the corner. Then objects of another image, to which
+    all was done that is done alone, are pasted over it. Without crop, rotation, large-scale jitter, copy-paste and mosaic boxes are the
     source's, moved; with any of them all are the tight boxes of masks. Nothing is drawn from `rng` for what is off.
 
     Args:
@@ -145,7 +147,7 @@ def _window(example: Example, rng: np.random.Generator, size: Size, settings: _S
 
 def _cut(side: int, whole: int, room: int, share: float) -> tuple[int, int]:
     """Along an axis of `side` pixels that are to become `whole`: how many a crop keeps, at most `share` of them, and what these become."""
-    kept = min(math.ceil(side * share), max(1, room * side // whole))
+    kept = min(math.ceil(side * share), -(-room * side // whole))  # a part of a pixel more than `room` holds, rather than a stripe of fill
     return kept, max(1, min(room, round(kept * whole / side)))
 
 

@@ -46,6 +46,10 @@ class Augmented:
         """Those of the source's images, (height, width), unchanged."""
         return self.source.sizes
 
+    def locate(self, i: int) -> tuple[Source, int]:
+        """The source, and `i`; see `part_of`."""
+        return self.source, i
+
     def __len__(self) -> int:
         return len(self.source)
 
@@ -78,22 +82,20 @@ class Albumentations:
 
 
 def apply(
-    augment: Augmentation, example: Example, rng: np.random.Generator, classes: int, input_config: InputConfig = RGB_BYTES
+    augment: Augmentation, example: Example, rng: np.random.Generator, name: str, classes: int, input_config: InputConfig = RGB_BYTES
 ) -> Example:
     """Example changed by `augment`, without objects that have no pixel left, and checked; its image must be as `input_config` says.
 
     Raises:
-      DataError: it raises anything, or what it returns is not what `structs.Example` says; names the image id.
+      DataError: it raises anything, or what it returns is not what `structs.Example` says; begins with `name`.
     """
     try:
         changed: Any = augment(example, rng)
         changed = drop_vanished(changed) if isinstance(changed, Example) else changed
     except Exception as error:
-        raise DataError(
-            f"image id {example.image_id}: your own augmentation failed ({type(error).__name__}: {error}); mend it, or train without it"
-        ) from error
+        raise DataError(f"{name}: your own augmentation failed ({type(error).__name__}: {error}); mend it, or train without it") from error
     try:
         check_example(changed, classes, input_config)
     except DataError as error:
-        raise DataError(f"image id {example.image_id}: what your own augmentation returned cannot be used: {error}") from None
+        raise DataError(f"{name}: what your own augmentation returned cannot be used: {error}") from None
     return changed

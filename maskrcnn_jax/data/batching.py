@@ -20,7 +20,7 @@ def make_batch(
     max_objects: int,
     mask_crop: int | None,
     positions: Sequence[int] | None = None,
-    faults: Sequence[str] | None = None,
+    faults: Sequence[Sequence[str]] | None = None,
 ) -> Batch:
     """Pad `examples`, already resized, to one batch.
 
@@ -31,7 +31,7 @@ def make_batch(
         capacity are left out and counted in `objects_cut`.
       mask_crop: m, side of the mask grids; None sends the whole canvas as grid.
       positions: of each example in the global batch; None: these are all of it.
-      faults: of each example, what is wrong with the image it stands in for, "" if it does not; None: none does.
+      faults: of each example, what is wrong with each image that another stands in for; None: none does.
 
     Returns:
       Batch in canvas pixels. Images are zero outside the image proper; padded rows are zero and their frame is (0, 0, 1, 1).
@@ -46,7 +46,7 @@ def make_batch(
                 f"canvas {canvas}; resize it first, and check that the source's `sizes` say what `__getitem__` returns"
             )
     rows = [_instances(example, canvas, max_objects, mask_crop) for example in examples]
-    faults = faults or [""] * len(examples)
+    faults = faults or [()] * len(examples)
     return Batch(
         image=np.stack([_pad(example.image, canvas) for example in examples]),
         sizes=np.array([example.image.shape[:2] for example in examples], np.int32),
@@ -54,8 +54,8 @@ def make_batch(
         positions=np.asarray(range(len(examples)) if positions is None else positions, np.int32),
         image_ids=np.array([example.image_id for example in examples], np.int64),
         objects_cut=np.array([max(0, len(example.labels) - max_objects) for example in examples], np.int32),
-        stand_ins=np.array([fault != "" for fault in faults]),
-        faults=np.array(faults, np.str_),
+        stand_ins=np.array([len(told) for told in faults], np.int32),
+        faults=np.array(["; ".join(told) for told in faults], np.str_),
         void=np.zeros(len(examples), np.bool_),
     )
 

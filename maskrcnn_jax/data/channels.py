@@ -1,6 +1,5 @@
 """Image files of any number of channels, of 8 or 16 bits."""
 
-from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -10,7 +9,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.canvas import Size
-from maskrcnn_jax.data.decode import ARRAY_ENDING, load_image, match_size, opened, read_image, readable, turn
+from maskrcnn_jax.data.decode import ARRAY_ENDING, load_image, match_size, opened, read_array, read_image, refuse_other_sides, turn
 from maskrcnn_jax.data.source import DataError
 
 RGB_BYTES = InputConfig()
@@ -48,11 +47,11 @@ def read_channels(
         that the libraries would cut; pages of several sizes or types; another size than `size`.
     """
     if path.suffix.lower() == ARRAY_ENDING:
-        stored = turned = _array(path, content)
+        stored = turned = read_array(path, content)
     elif is_rgb_bytes(input_config):
         return read_image(path, size, content)
     else:
-        stored, turned = _bands(path, content, to_grey=(input_config.channels, input_config.dtype) == (1, "uint8"))
+        stored, turned = _bands(path, size, content, to_grey=(input_config.channels, input_config.dtype) == (1, "uint8"))
     _require(path, stored, input_config)
     which = match_size(path, turned.shape[:2], stored.shape[:2], size)
     return np.array((turned, stored)[which], input_config.dtype, order="C")
@@ -65,41 +64,27 @@ def require_readable(path: Path, size: Size, content: bytes) -> None:
       DataError: it cannot be decoded, or has another size than `size`, (height, width), also when turned as EXIF data say.
     """
     if path.suffix.lower() == ARRAY_ENDING:
-        sides = _array(path, content).shape[:2]
+        sides = read_array(path, content).shape[:2]
         match_size(path, sides, sides, size)
     else:
         load_image(path, size, content)
 
 
 def _require(path: Path, array: np.ndarray, config: InputConfig) -> None:
-    """Raise DataError unless `array` has the channels and type of `config`, and a pixel."""
-    if array.ndim == 3 and array.shape[2] == config.channels and array.dtype.newbyteorder("=") == config.dtype and array.size:
+    """Raise DataError unless `array`, [h, w, c], has the channels and type of `config`."""
+    if array.shape[2] == config.channels and array.dtype.newbyteorder("=") == config.dtype:
         return
-    found = f"{array.shape[2]} channels of {array.dtype.name}" if array.ndim == 3 else f"an array of {array.dtype.name}"
     raise DataError(
-        f"{path}: the file holds {found}, {list(array.shape)}, and model.input asks for {config.channels} channels of {config.dtype}; "
-        "set model.input.channels and model.input.dtype to what the files hold (with mean and std in these units), or convert the file"
+        f"{path}: the file holds {array.shape[2]} channels of {array.dtype.name}, {list(array.shape)}, and model.input asks for "
+        f"{config.channels} channels of {config.dtype}; set model.input.channels and model.input.dtype to what the files hold (with mean "
+        "and std in these units), or convert the file"
     )
 
 
-def _array(path: Path, content: bytes | None) -> np.ndarray:
-    """A .npy file as [h, w, c]."""
-    with readable(path):
-        try:
-            if content is None:
-                array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # mapped, a header cannot ask for more than there is
-            else:
-                array = np.load(BytesIO(content), allow_pickle=False)
-        except OSError:
-            raise
-        except Exception as error:  # of a broken header NumPy's parser raises whatever comes
-            raise ValueError(error) from error
-    return array[..., None] if array.ndim == 2 else array
-
-
-def _bands(path: Path, content: bytes | None, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:
-    """All channels of an image, [h, w, c], as stored and turned as EXIF data say."""
+def _bands(path: Path, size: Size | None, content: bytes | None, *, to_grey: bool) -> tuple[np.ndarray, np.ndarray]:
+    """All channels of an image, [h, w, c], as stored and turned as EXIF data say; of another size than `size` it is not decoded."""
     with opened(path, content) as image:
+        refuse_other_sides(path, image, size)
         if isinstance(image, TiffImagePlugin.TiffImageFile):  # which Pillow turns by itself
             stored = turned = _pages(path, content, image, to_grey)
         else:
@@ -141,7 +126,10 @@ def _pixels(image: Image.Image, to_grey: bool) -> np.ndarray:
 def _sixteen_bits(path: Path, content: bytes | None, image: Image.Image) -> np.ndarray:
     """16-bit colours of an image file by OpenCV, which reads files that are cut short too: hence after Pillow, and compared with it."""
     stored = np.fromfile(path, np.uint8) if content is None else np.frombuffer(content, np.uint8)
-    array = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
+    try:
+        array = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED)
+    except cv2.error:  # of a side too long for it
+        array = None
     if array is not None and array.dtype == np.uint16 and array.shape[2:] in ((3,), (4,)):
         array = array[..., [2, 1, 0, 3][: array.shape[2]]]
         if np.array_equal(array // 256, np.asarray(image)):

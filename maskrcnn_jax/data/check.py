@@ -7,7 +7,7 @@ import numpy as np
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.channels import RGB_BYTES, is_rgb_bytes
-from maskrcnn_jax.data.source import DataError, Source, image_name, source_name
+from maskrcnn_jax.data.source import DataError, Source, image_name, part_of, source_name
 from maskrcnn_jax.structs import Example
 
 MEMBERS = ("__len__", "__getitem__", "categories", "sizes")
@@ -47,13 +47,17 @@ def read_example(source: Source, index: int, input_config: InputConfig = RGB_BYT
     except DataError:
         raise
     except Exception as error:
-        name = f"{source_name(source)}: {image_name(index, getattr(source, 'image_ids', None))}"
-        raise DataError(f"{name} cannot be read ({type(error).__name__}: {error}); mend it, or the source's __getitem__") from error
-    check_example(example, len(source.categories), input_config)
+        raise DataError(
+            f"{image_name(source, index)} cannot be read ({type(error).__name__}: {error}); mend it, or the source's __getitem__"
+        ) from error
+    try:
+        check_example(example, len(source.categories), input_config)
+    except DataError as error:
+        raise DataError(f"{source_name(part_of(source, index)[0])}: {error}") from None
     size, planned = tuple(example.image.shape[:2]), tuple(int(side) for side in source.sizes[index])
     if size != planned:
         raise DataError(
-            f"{source_name(source)}: image id {example.image_id} is {size[0]} x {size[1]} (height x width), the source's `sizes` say "
+            f"{image_name(source, index, example.image_id)} is {size[0]} x {size[1]} (height x width), the source's `sizes` say "
             f"{planned[0]} x {planned[1]}; let `sizes` say what `__getitem__` returns"
         )
     return example

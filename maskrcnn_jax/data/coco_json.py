@@ -1,7 +1,6 @@
 """A COCO JSON file, read and checked: everything that can be told without opening an image is told here."""
 
 import logging
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.structs import Category
 
 _MOST_PIXELS = 2**31  # that COCO's run lengths can count
+_LONGEST_SIDE = 2**20  # that OpenCV takes; pycocotools keeps a point for each fifth of a pixel of an outline
 
 _log = logging.getLogger(__name__)
 
@@ -110,8 +110,8 @@ def _numbered(path: Path, key: str, rows: list[Any], tell: Tell) -> list[dict[st
     """The rows with an id of their own."""
     kept = {}
     for position, row in enumerate(rows):
-        if not isinstance(row, dict) or type(row.get("id")) is not int:
-            message = f"{path}: `{key}`[{position}] has no integer `id`: {row!r:.100}; number the rows of `{key}`"
+        if not isinstance(row, dict) or type(row.get("id")) is not int or not -(2**63) <= row["id"] < 2**63:
+            message = f"{path}: `{key}`[{position}] has no integer `id` of 64 bits: {row!r:.100}; number the rows of `{key}`"
             tell(Fault("row-without-id", path, message))
         elif row["id"] in kept:
             word = {"images": "image", "annotations": "annotation", "categories": "category"}[key]
@@ -148,11 +148,13 @@ def _image(where: str, row: dict[str, Any]) -> CocoImage:
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: no `file_name`; add it")
     if leaves_folder(name):
-        raise DataError(f"{where}: file_name {name!r} leaves the image folder; give names relative to that folder")
+        raise DataError(f"{where}: file_name {name!r:.200} leaves the image folder; give names relative to that folder")
     if type(height) is not int or type(width) is not int or height < 1 or width < 1:
-        raise DataError(f"{where}: height {height!r} and width {width!r} are not both positive integers; write the image's size")
-    if height * width >= _MOST_PIXELS:
-        raise DataError(f"{where}: {height} x {width} pixels (height x width) are more than a mask can have; write the image's size")
+        raise DataError(f"{where}: height {height!r:.40} and width {width!r:.40} are not both positive integers; write the image's size")
+    if height * width >= _MOST_PIXELS or max(height, width) > _LONGEST_SIDE:
+        raise DataError(
+            f"{where}: {height!r:.40} x {width!r:.40} pixels (height x width) are more than a mask can have; write the image's size"
+        )
     return CocoImage(row["id"], name, (height, width))
 
 
@@ -167,7 +169,7 @@ def _objects(
     def report(row: dict[str, Any], kind: str, message: str, *, left_out: bool = False) -> None:
         image_id = row.get("image_id")
         named = image_id if type(image_id) is int else None
-        where = f"{path}: image id {image_id}, annotation id {row['id']}"
+        where = f"{path}: image id {image_id!r:.40}, annotation id {row['id']}"
         tell(Fault(kind, path, f"{where}: {message}", named, row["id"], left_out=left_out, row=row))
 
     for row in rows:
@@ -215,13 +217,13 @@ def _faults(row: dict[str, Any], labels: dict[int, int], size: Size) -> Iterator
 def _label(row: dict[str, Any], labels: dict[int, int], size: Size) -> int:
     category_id = row.get("category_id")
     if type(category_id) is not int or category_id not in labels:
-        raise DataError(f"unknown category id {category_id!r}; add it to `categories`, or correct it")
+        raise DataError(f"unknown category id {category_id!r:.40}; add it to `categories`, or correct it")
     return labels[category_id]
 
 
 def _crowd(row: dict[str, Any], labels: dict[int, int], size: Size) -> bool:
     if row.get("iscrowd", 0) not in (0, 1):
-        raise DataError(f"iscrowd is {row['iscrowd']!r}; write 0 or 1")
+        raise DataError(f"iscrowd is {row['iscrowd']!r:.40}; write 0 or 1")
     return bool(row.get("iscrowd", 0))
 
 
@@ -233,8 +235,8 @@ def _bbox(row: dict[str, Any], labels: dict[int, int], size: Size) -> tuple[floa
     bbox = row.get("bbox")
     if bbox is None:
         return None
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, (int, float)) and abs(v) < math.inf for v in bbox):
-        raise DataError(f"bbox {bbox!r:.80} is not [x, y, width, height] of finite numbers; correct it, or leave it out")
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, (int, float)) and abs(v) < _MOST_PIXELS for v in bbox):
+        raise DataError(f"bbox {bbox!r:.80} is not [x, y, width, height] of finite numbers of pixels; correct it, or leave it out")
     x, y, width, height = bbox
     if width < 0 or height < 0 or x > size[1] or y > size[0] or x + width < 0 or y + height < 0:
         raise DataError(

@@ -113,10 +113,9 @@ def _polygon_box(polygon: Any, height: int, width: int) -> tuple[float, float, f
 
 def _runs(rle: dict[str, Any], height: int, width: int) -> Int[np.ndarray, "n"]:
     """Lengths of the runs, checked."""
-    if rle.get("size") != [height, width]:
-        raise DataError(
-            f"RLE of size {rle.get('size')}, the image is {[height, width]} (height, width); encode the mask at the image's size"
-        )
+    size = rle.get("size")
+    if size != [height, width] or not all(type(side) is int for side in size):  # pycocotools wants no floats that are equal
+        raise DataError(f"RLE of size {size!r:.60}, the image is {[height, width]} (height, width); encode the mask at the image's size")
     counts = rle.get("counts")
     try:
         runs = _decompressed(counts) if isinstance(counts, str) else _integers(counts)

@@ -1,7 +1,6 @@
 """Image files to RGB bytes, what their headers say, and pictures of labels."""
 
-import struct
-import zlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -9,15 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int32, UInt8
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.source import DataError
 
 ARRAY_ENDING = ".npy"
-# What Pillow's readers raise on bad bytes, TypeError and LookupError where a TIFF lacks a tag; they have no common error.
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
+# Pillow warns of metadata that it cannot read, and of images of more than half as many pixels as it refuses, without the file's name.
+for _category in (UserWarning, Image.DecompressionBombWarning):
+    warnings.filterwarnings("ignore", category=_category, module=r"PIL\.")
+_LOSSY = ("JPEG", "MPO")  # formats, as Pillow calls them
 _SIDEWAYS = (5, 6, 7, 8)  # orientations of EXIF that swap height and width
 
 
@@ -52,12 +53,14 @@ def read_image(path: Path, size: Size | None = None, content: bytes | None = Non
         values that are neither 8 nor 16 bits.
       ImageSizeError: another size than `size`.
     """
-    return _rgb(path, load_image(path, size, content))
+    with readable(path):  # also what conversion to RGB raises
+        return _rgb(path, load_image(path, size, content))
 
 
 def load_image(path: Path, size: Size | None, content: bytes | None) -> Image.Image:
     """What `read_image` makes RGB of: all of the file decoded, and turned where its EXIF data and `size` say so."""
     with opened(path, content) as image:
+        refuse_other_sides(path, image, size)
         image.load()
         turned = turn(image)
     which = match_size(path, (turned.height, turned.width), (image.height, image.width), size)
@@ -65,15 +68,20 @@ def load_image(path: Path, size: Size | None, content: bytes | None) -> Image.Im
 
 
 def read_size(path: Path, size: Size | None = None) -> Size:
-    """(height, width) that `read_image` gives the same file and `size`; reads no more than the header where that tells it.
+    """(height, width) that `read_channels` gives the same file and `size`; reads no more than the header where that tells it.
 
     Raises:
       DataError: a missing file, or one whose header cannot be read.
       ImageSizeError: another size than `size`.
     """
+    if path.suffix.lower() == ARRAY_ENDING:
+        height, width, _ = read_array(path).shape
+        match_size(path, (height, width), (height, width), size)
+        return height, width
     with opened(path) as image:
+        refuse_other_sides(path, image, size)
         stored = (image.height, image.width)
-        if stored == size:  # of a PNG, EXIF data are only known once it is decoded
+        if stored == size:  # of a PNG, EXIF data may only be known once it is decoded
             return stored
         # Of a TIFF Pillow tells the sides that the image has once decoded, which are turned.
         turned = stored[::-1] if image.format != "TIFF" and _orientation(image) in _SIDEWAYS else stored
@@ -91,10 +99,11 @@ def read_header(path: Path, content: bytes | None = None) -> ImageHeader:
         return ImageHeader(image.mode, _orientation(image))
 
 
-def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int64[np.ndarray, "h w"]:
+def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int32[np.ndarray, "h w"]:
     """Decode a picture whose pixels are labels, not brightness: the values as they are stored, 0 being none.
 
-    They are palette indices, grey values of any depth, or 0 and 1 of black and white. Alpha is dropped and nothing is turned.
+    They are palette indices, grey values of any depth, or 0 and 1 of black and white. Where alpha is 0 there is none; otherwise it is
+    dropped. Nothing is turned.
 
     Args:
       path: the file.
@@ -103,14 +112,14 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
       content: bytes of the picture, where `path` is a file of another kind that it lies in.
 
     Raises:
-      DataError: what `read_image` says of files that cannot be read; a palette whose first colour is not black; pixels that
-        are no whole numbers or negative.
+      DataError: what `read_image` says of files that cannot be read; a JPEG; a palette whose first colour is not black; pixels
+        that are no whole numbers or negative.
       ImageSizeError: another size than `size`.
     """
     with opened(path, content) as image:
+        match_size(path, (image.height, image.width), (image.height, image.width), size)
         image.load()
-    match_size(path, (image.height, image.width), (image.height, image.width), size)
-    return _labels(path, image, colours)
+        return _labels(path, image, colours)
 
 
 @contextmanager
@@ -125,7 +134,7 @@ def readable(path: Path) -> Iterator[None]:
     """What opening or decoding the image file `path` raises within is a DataError."""
     try:
         yield
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such image file; restore it, or leave the image out") from None
@@ -133,8 +142,32 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: this user may not read it; change the file's permissions") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it (and its annotations)") from error
-    except _UNREADABLE as error:
+    except Exception as error:  # of bad bytes Pillow's readers raise whatever comes
         raise DataError(f"{path}: corrupt, truncated or not an image ({error}); replace the file, or leave the image out") from error
+
+
+def read_array(path: Path, content: bytes | None = None) -> np.ndarray:
+    """A .npy file as [h, w, c], mapped and not yet read; or the `content` of one.
+
+    Raises:
+      DataError: no such file, or one that is no array of an image with a pixel.
+    """
+    with readable(path):
+        try:
+            if content is None:
+                array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, a header cannot ask for more than there is
+            else:
+                array = np.load(BytesIO(content), allow_pickle=False)
+        except OSError:
+            raise
+        except Exception as error:  # of a broken header NumPy's parser raises whatever comes
+            raise ValueError(error) from error
+    if array.ndim not in (2, 3) or not array.size:
+        raise DataError(
+            f"{path}: the file holds an array of {array.dtype.name}, {list(array.shape)}; an image is [height, width, channels], or "
+            "[height, width] of one channel"
+        )
+    return array[..., None] if array.ndim == 2 else array
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -148,15 +181,23 @@ def turn(image: Image.Image) -> Image.Image:
     """The image upright, as its EXIF data say; as it is where they cannot be read."""
     try:
         return ImageOps.exif_transpose(image)
-    except _UNREADABLE:
+    except Exception:  # as for `readable`
         return image
+
+
+def refuse_other_sides(path: Path, image: ImageFile.ImageFile, size: Size | None) -> None:
+    """Raise ImageSizeError where no turn gives an open image `size`, before it is decoded: it may be a small file of a huge picture."""
+    stored = (image.height, image.width)
+    if size not in (None, stored, stored[::-1]):
+        has_exif = "exif" in image.info and image.format != "TIFF"
+        match_size(path, stored[::-1] if has_exif and _orientation(image) in _SIDEWAYS else stored, stored, size)
 
 
 def _orientation(image: Image.Image) -> int:
     """EXIF's, 1 where there is none, or none that EXIF knows."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _UNREADABLE:
+    except Exception:  # as for `readable`
         return 1
     return orientation if orientation in range(1, 9) else 1
 
@@ -184,22 +225,37 @@ def _rgb(path: Path, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
             eight_bits = image.mode == "I" and grey.max() <= 0xFF
             return np.repeat((grey if eight_bits else grey >> 8).astype(np.uint8)[..., None], 3, axis=2)
     elif image.mode != "F":
+        image.info.pop("transparency", None)  # which of a palette converts to a warning
         return np.array(image.convert("RGB"))
     raise DataError(f"{path}: pixels of Pillow mode {image.mode} are neither 8 nor 16 bits; convert the file to 8-bit RGB or grey")
 
 
-def _labels(path: Path, image: Image.Image, colours: bool) -> Int64[np.ndarray, "h w"]:
+def _labels(path: Path, image: ImageFile.ImageFile, colours: bool) -> Int32[np.ndarray, "h w"]:
+    if image.format in _LOSSY:
+        raise DataError(
+            f"{path}: a JPEG, which blurs labels into others; export the masks anew as PNG, or threshold this one and save that"
+        )
+    values = _values(path, image, colours)
+    if image.mode in ("RGBA", "LA"):
+        values[np.asarray(image.getchannel("A")) == 0] = 0
+    return values
+
+
+def _values(path: Path, image: Image.Image, colours: bool) -> Int32[np.ndarray, "h w"]:
     if image.mode == "P" and any((image.getpalette("RGB") or [0])[:3]):
         raise DataError(
             f"{path}: colour 0 of the palette is not black, and index 0 means no object; save it as RGB with a black background"
         )
     if image.mode in ("RGB", "RGBA") and colours:
-        red, green, blue = np.moveaxis(np.array(image.convert("RGB"), np.int64), 2, 0)
-        return (red << 16) | (green << 8) | blue
+        values = np.zeros((image.height, image.width), np.int32)
+        for channel in image.convert("RGB").split():
+            values <<= 8
+            values |= np.asarray(channel)
+        return values
     if image.mode == "LA":
         image = image.convert("L")
     if image.mode in ("1", "L", "P") or image.mode.startswith("I"):
-        values = np.array(image, np.int64)
+        values = np.array(image, np.int32)
         if values.min() >= 0:
             return values
     raise DataError(

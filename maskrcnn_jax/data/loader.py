@@ -20,7 +20,7 @@ from maskrcnn_jax.data.batching import make_batch
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.check import read_example
 from maskrcnn_jax.data.plan import Plan
-from maskrcnn_jax.data.source import DataError, Source
+from maskrcnn_jax.data.source import DataError, Source, image_name
 from maskrcnn_jax.structs import Batch, Example
 
 NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
@@ -65,7 +65,7 @@ class BatchOfStep:
             index = int(indices[i])
             example = self._read(index, rng, self._stand_ins(index, canvas), told)
             examples.append(train_transform(example, rng, canvas, self.input_config, self.data_config.augment, self._another(told)))
-            faults.append("; ".join(told))
+            faults.append(told)
         return self._batch(examples, canvas, positions, faults)
 
     def void(self, step: int, fault: str) -> Batch:
@@ -79,13 +79,13 @@ class BatchOfStep:
             image = np.zeros((height, width, self.input_config.channels), self.input_config.dtype)
             black = Example(image, -1, masks, NO_BOXES, NO_LABELS, NO_LABELS.astype(np.bool_))
             examples.append(train_transform(black, np.random.default_rng(0), canvas, self.input_config, NONE, self._another([])))
-        batch = self._batch(examples, canvas, positions, [""] * len(examples))
+        batch = self._batch(examples, canvas, positions, None)
         return batch._replace(faults=np.array([fault] * len(examples)), void=np.ones(len(examples), np.bool_))
 
     def _positions(self, count: int) -> Sequence[int]:
         return range(count) if self.positions is None else self.positions
 
-    def _batch(self, examples: list[Example], canvas: Size, positions: Sequence[int], faults: list[str]) -> Batch:
+    def _batch(self, examples: list[Example], canvas: Size, positions: Sequence[int], faults: list[list[str]] | None) -> Batch:
         config = self.data_config
         return make_batch(examples, canvas, max_objects=config.max_objects, mask_crop=config.mask_crop, positions=positions, faults=faults)
 
@@ -116,7 +116,10 @@ class BatchOfStep:
 
     def _augmented(self, index: int, rng: np.random.Generator) -> Example:
         example = read_example(self.source, index, self.input_config)
-        return example if self.augment is None else apply(self.augment, example, rng, len(self.source.categories), self.input_config)
+        if self.augment is None:
+            return example
+        name = image_name(self.source, index, example.image_id)
+        return apply(self.augment, example, rng, name, len(self.source.categories), self.input_config)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float64, Int
 
 from maskrcnn_jax.config import DataConfig, InputConfig
 from maskrcnn_jax.data.canvas import Size, canvas_for, resized_size, train_min_sides
-from maskrcnn_jax.data.source import DataError, image_name
+from maskrcnn_jax.data.source import DataError
 
 _GOLDEN = 0.6180339887498949
 _ROUNDING = 1e-6  # of sums of rates, which may be whole numbers
@@ -37,7 +38,7 @@ class Plan:
         seed: int,
         indices: Int[np.ndarray, "u"] | None = None,
         shuffle: bool = True,
-        image_ids: Int[np.ndarray, "n"] | None = None,
+        name: Callable[[int], str] = "index {} of the source".format,
         rates: Float64[np.ndarray, "n"] | None = None,
     ) -> None:
         """Decide the canvas of every image.
@@ -48,7 +49,7 @@ class Plan:
           seed: of the order.
           indices: the usable images; None: all.
           shuffle: False keeps the order of `indices` within each canvas, and canvases one after the other.
-          image_ids: what errors call the images; None: their index in the source.
+          name: what errors call the image of an index, see `image_name`.
           rates: times an epoch reads each image of the source on average; None: once each, beside those that fill up batches.
 
         Raises:
@@ -65,12 +66,12 @@ class Plan:
                 f"canvas `multiple` takes one short side in training, data.augment.min_sides is {min_sides}; "
                 "give one side, or set model.input.canvas to `fixed`"
             )
-        self._input, self._batch_size, self._seed, self._shuffle, self._ids = input_config, batch_size, seed, shuffle, image_ids
+        self._input, self._batch_size, self._seed, self._shuffle = input_config, batch_size, seed, shuffle
         self._sizes = np.array(
             [resized_size((int(h), int(w)), max(min_sides), input_config.max_side, input_config.resize) for h, w in sizes]
         )
         self._rates = np.ones(len(sizes)) if rates is None else rates
-        self._groups = self._group_by_canvas()
+        self._groups = self._group_by_canvas(name)
         self._reads = [math.ceil(self._rates[group].sum() - _ROUNDING) for group in self._groups]
         self._drawn = np.cumsum(self._rates[self._indices])
         self._epoch: tuple[int, list[Int[np.ndarray, "b"]]] = (-1, [])
@@ -103,17 +104,14 @@ class Plan:
         place = np.searchsorted(self._drawn[:-1], rng.random() * self._drawn[-1], side="right")
         return int(self._indices[place])
 
-    def _group_by_canvas(self) -> list[Int[np.ndarray, "u"]]:
+    def _group_by_canvas(self, name: Callable[[int], str]) -> list[Int[np.ndarray, "u"]]:
         if self._input.canvas == "multiple":
             return [self._indices]
         groups: dict[Size, list[int]] = defaultdict(list)
         for index in self._indices:
-            groups[self._canvas_of(int(index))].append(int(index))
+            height, width = (int(side) for side in self._sizes[index])
+            groups[canvas_for((height, width), self._input, name(int(index)))].append(int(index))
         return [np.array(groups[canvas]) for canvas in sorted(groups)]
-
-    def _canvas_of(self, index: int) -> Size:
-        height, width = self._sizes[index]
-        return canvas_for((int(height), int(width)), self._input, image_name(index, self._ids))
 
     def _batches_of(self, epoch: int) -> list[Int[np.ndarray, "b"]]:
         rng = np.random.default_rng((self._seed, epoch))

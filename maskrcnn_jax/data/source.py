@@ -1,7 +1,6 @@
 """What a dataset is to the rest of the package: a sequence of examples, and the one error for bad data."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -21,7 +20,7 @@ class Source(Protocol):
 
     A source may also have `object_counts`, int[n]: objects an image that are not crowds, which `nonempty_indices` reads;
     `labels_present`, int[m, 2]: an image's index and the label of a class that it has such an object of, each pair once, which
-    repeat-factor sampling reads; `augment`, see `Augmented`; and `federated`, see `CocoSource`.
+    repeat-factor sampling reads; `augment`, see `Augmented`; `federated`, see `CocoSource`; and `locate`, see `part_of`.
 
     Sources are read by several threads or processes at once: `__getitem__` must be a pure function of `i`, and the source
     must pickle where `DataConfig.workers` is above 0.
@@ -57,9 +56,18 @@ def source_name(source: Source) -> str:
     return first_few(parts) if parts else str(named)
 
 
-def image_name(index: int, image_ids: Sequence[int] | np.ndarray | None) -> str:
-    """What messages call an image that has not been read: its id where the source has `image_ids`."""
-    return f"index {index} of the source" if image_ids is None else f"image id {image_ids[index]}"
+def part_of(source: Source, index: int) -> tuple[Source, int]:
+    """The dataset that image `index` is of, where several are mixed or one is augmented, and its index there."""
+    locate = getattr(source, "locate", None)
+    return (source, index) if locate is None else part_of(*locate(index))
+
+
+def image_name(source: Source, index: int, image_id: int | None = None) -> str:
+    """What messages call an image: its dataset, and its id where that has `image_ids`, or `image_id` is known; its index otherwise."""
+    part, place = part_of(source, index)
+    ids = getattr(part, "image_ids", None)
+    known = image_id if ids is None else ids[place]
+    return f"{source_name(part)}: " + (f"index {place} of the source" if known is None else f"image id {known}")
 
 
 def nonempty_indices(source: Source) -> Int[np.ndarray, "u"]:

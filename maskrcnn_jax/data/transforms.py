@@ -1,7 +1,8 @@
 """One example to one example, by given numbers: resize, flip, crop, rotate, pad. Masks stay full bitmaps.
 
-A mask is moved by the image's own kernel and cut at one half: a pixel belongs to the object where at least half of its colour came
-from it, so mask and image cannot drift apart.
+A mask is moved bilinearly and cut at one half. So is the image moved: a pixel belongs to the object where at least half of its colour
+came from it, and mask and image cannot drift apart. Images alone are resized by Pillow where `InputConfig.resize` says so, which
+averages over more pixels where it shrinks; centres are the same.
 """
 
 from collections.abc import Callable
@@ -36,10 +37,10 @@ def resize(example: Example, size: Size, kind: Resize) -> Example:
 
 
 def resize_masks(masks: UInt8[np.ndarray, "n h w"], size: Size) -> UInt8[np.ndarray, "n h2 w2"]:
-    """Bitmaps (0 or 1) at `size`: the image's own kernel, then a threshold at one half.
+    """Bitmaps (0 or 1) at `size`: bilinear, as the image is unless Pillow shrinks it, then a threshold at one half.
 
     Both have half-pixel centres. OpenCV's INTER_NEAREST has not (it takes the source pixel of the top left corner, half a source
-    pixel off when shrinking by 2), and area averaging would know of pixels that the bilinear image never read.
+    pixel off when shrinking by 2), and area averaging would know of pixels that a bilinear image never read.
     """
     return _moved(masks, size, lambda grey: cv2.resize(grey, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
 
@@ -125,7 +126,7 @@ def _flipped(example: Example, axis: Literal[0, 1]) -> Example:
 
 
 def _moved(masks: UInt8[np.ndarray, "n h w"], size: Size, move: Callable[[np.ndarray], np.ndarray]) -> UInt8[np.ndarray, "n h2 w2"]:
-    """Bitmaps (0 or 1) at `size`, each moved in 0 and 255 by the image's own kernel, and cut at one half."""
+    """Bitmaps (0 or 1) at `size`, each moved in 0 and 255 by `move`, which is bilinear, and cut at one half."""
     moved = np.zeros((len(masks), *size), np.uint8)
     for target, mask in zip(moved, masks, strict=True):
         cv2.threshold(move(mask * np.uint8(255)), 127, 1, cv2.THRESH_BINARY, dst=target)

@@ -4,8 +4,9 @@ from maskrcnn_jax.evaluation.ground_truth import AnnotatedSource, ExampleSource,
 from maskrcnn_jax.evaluation.lvis import LVIS_DETECTIONS, evaluate_lvis, is_federated
 from maskrcnn_jax.evaluation.matching import Metrics
 from maskrcnn_jax.evaluation.metrics import evaluate
+from maskrcnn_jax.evaluation.outcomes import outcomes
 from maskrcnn_jax.evaluation.results import PredictionsFile, to_coco, write_results
-from maskrcnn_jax.evaluation.table import class_table, summary_lines
+from maskrcnn_jax.evaluation.table import class_rows, class_table, summary_lines
 
 __all__ = [
     "LVIS_DETECTIONS",
@@ -13,12 +14,14 @@ __all__ = [
     "ExampleSource",
     "Metrics",
     "PredictionsFile",
+    "class_rows",
     "class_table",
     "evaluate",
     "evaluate_lvis",
     "ground_truth",
     "is_federated",
     "joined",
+    "outcomes",
     "summary_lines",
     "to_coco",
     "write_results",

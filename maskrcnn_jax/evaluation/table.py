@@ -12,25 +12,31 @@ from maskrcnn_jax.evaluation.matching import Metrics
 _NAMES = {"bbox": "box", "segm": "mask"}
 
 
-def class_table(ground_truth: dict[str, Any], metrics: Mapping[str, Metrics]) -> Table:
-    """One row a class: name, number of objects, AP of each kind; the last row is the mean over classes with objects.
+def class_rows(ground_truth: dict[str, Any], metrics: Mapping[str, Metrics]) -> list[tuple[str, ...]]:
+    """The heading, then one row a class: name, number of objects, AP of each kind; the last row is the mean over classes with objects.
 
     Args:
-      ground_truth: the dataset `metrics` were measured on; rows are in the order of its categories.
-      metrics: as `evaluate` or `evaluate_lvis` returns them.
-
-    Returns:
-      A table for `rich.print`. Crowds are not counted as objects. AP is "-" for classes without objects.
+      ground_truth: the dataset `metrics` were measured on; rows are in the order of its categories. Crowds are not counted as objects.
+      metrics: as `evaluate` or `evaluate_lvis` returns them; AP is "-" for classes without objects.
     """
     objects = Counter(annotation["category_id"] for annotation in ground_truth["annotations"] if not annotation["iscrowd"])
-    table = Table("class")
-    for title in ("objects", *(f"{_NAMES[kind]} AP" for kind in metrics)):
-        table.add_column(title, justify="right")
+    rows = [("class", "objects", *(f"{_NAMES[kind]} AP" for kind in metrics))]
     for category in ground_truth["categories"]:
         numbers = [_number(found.per_class[category["id"]]) for found in metrics.values()]
-        table.add_row(category["name"], str(objects[category["id"]]), *numbers)
+        rows.append((category["name"], str(objects[category["id"]]), *numbers))
+    return [*rows, ("all", str(objects.total()), *(_number(found.stats["AP"]) for found in metrics.values()))]
+
+
+def class_table(ground_truth: dict[str, Any], metrics: Mapping[str, Metrics]) -> Table:
+    """`class_rows` as a table for `rich.print`."""
+    (first, *others), *classes, total = class_rows(ground_truth, metrics)
+    table = Table(first)
+    for title in others:
+        table.add_column(title, justify="right")
+    for row in classes:
+        table.add_row(*row)
     table.add_section()
-    table.add_row("all", str(objects.total()), *(_number(found.stats["AP"]) for found in metrics.values()), style="bold")
+    table.add_row(*total, style="bold")
     return table
 
 

@@ -91,7 +91,8 @@ class Predictor:
                 detections = self._run([images[i] for i in chosen], [sizes[i] for i in chosen], canvas)
                 for row, i in enumerate(chosen):
                     own = Detections(*(value[row] for value in detections))
-                    results[i] = self._result(own, (images[i].shape[0], images[i].shape[1]), sizes[i])
+                    size = (images[i].shape[0], images[i].shape[1])
+                    results[i] = as_result(own, size, sizes[i], self.model.config.paste)
         cut = [result.cut for result in results.values() if result.cut]
         if cut:
             logger.warning(
@@ -182,19 +183,26 @@ class Predictor:
             self._programs[shape] = jax.jit(self.model.predict).lower(self.variables, images, sizes).compile()
         return self._programs[shape]
 
-    def _result(self, detections: Detections, size: Size, resized: Size) -> Result:
-        """One image's detections in its own pixels, which are `size`; the canvas shows it at `resized`."""
-        count = int(np.sum(detections.valid))
-        scale = np.array([size[1] / resized[1], size[0] / resized[0]] * 2, np.float32)
-        frames = detections.mask_frames[:count] * scale
-        return Result(
-            boxes=np.clip(detections.boxes[:count] * scale, 0, np.array([size[1], size[0]] * 2, np.float32)),
-            scores=detections.scores[:count],
-            labels=detections.labels[:count],
-            masks=encode_masks(detections.masks[:count], frames, size, self.model.config.paste),
-            size=size,
-            cut=int(detections.cut),
-        )
+
+def as_result(detections: Detections, size: Size, resized: Size, config: PasteConfig) -> Result:
+    """One image's detections in its own pixels.
+
+    Args:
+      detections: on the canvas, with masks.
+      size: (height, width) of the image.
+      resized: the size at which the canvas shows it.
+      config: how masks are pasted.
+    """
+    count = int(np.sum(detections.valid))
+    scale = np.array([size[1] / resized[1], size[0] / resized[0]] * 2, np.float32)
+    return Result(
+        boxes=np.clip(detections.boxes[:count] * scale, 0, np.array([size[1], size[0]] * 2, np.float32)),
+        scores=detections.scores[:count],
+        labels=detections.labels[:count],
+        masks=encode_masks(detections.masks[:count], detections.mask_frames[:count] * scale, size, config),
+        size=size,
+        cut=int(detections.cut),
+    )
 
 
 def encode_masks(

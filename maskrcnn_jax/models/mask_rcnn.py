@@ -11,12 +11,12 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key, UInt8, UInt16
 
 from maskrcnn_jax import ops, stages
-from maskrcnn_jax.config import ModelConfig
+from maskrcnn_jax.config import ModelConfig, PoolConfig
 from maskrcnn_jax.models.losses import mask_losses, of_label, roi_losses, rpn_losses
 from maskrcnn_jax.models.per_image import per_image
 from maskrcnn_jax.models.traces import Features, Losses, Trace, TrainTrace, Variables
 from maskrcnn_jax.nn import BoxHead, Fpn, MaskHead, RpnHead, build_trunk
-from maskrcnn_jax.structs import AnchorSamples, Batch, Detections, Instances, Proposals, RoiSamples
+from maskrcnn_jax.structs import AnchorSamples, Batch, Candidates, Detections, Instances, Proposals, RoiSamples
 
 Canvases = UInt8[Array, "b h w c"] | UInt16[Array, "b h w c"] | Float[Array, "b h w c"]
 POOLED_LEVELS = 4  # RoIs are read from P2 ... P5; P6 is the RPN's alone
@@ -54,18 +54,19 @@ def trace(variables: Variables, images: Canvases, sizes: Int[Array, "b 2"], conf
     top_k = (config.propose.pre_nms_top_k_test, config.propose.post_nms_top_k_test)
     image_sizes = sizes.astype(jnp.float32)
 
-    def detect(logits: Array, deltas: Array, proposals: Proposals, size: Array) -> Detections:
-        return stages.detect(logits, deltas, proposals, size, config.detect)
+    def detect(logits: Array, deltas: Array, proposals: Proposals, size: Array) -> tuple[Candidates, Detections]:
+        candidates = stages.classify(logits, deltas, proposals, size, config.detect)
+        return candidates, stages.detect(candidates, config.detect)
 
     proposals = compute_proposals(features, image_sizes, top_k, config, mesh)
     box_features = _pool(features, proposals.boxes, config.pool.box_size, config, mesh)
     (class_logits, box_deltas), _ = _on_rois("box_head", variables, box_features, config)
-    detections = per_image(detect, mesh, class_logits, box_deltas, proposals, image_sizes)
+    candidates, detections = per_image(detect, mesh, class_logits, box_deltas, proposals, image_sizes)
     mask_features = _pool(features, detections.boxes, config.pool.mask_size, config, mesh)
     mask_logits, _ = _on_rois("mask_head", variables, mask_features, config)
     masks = jax.nn.sigmoid(of_label(jnp.moveaxis(mask_logits, -1, 2), detections.labels))
     detections = detections._replace(masks=jnp.where(detections.valid[:, :, None, None], masks, 0))
-    return Trace(features, proposals, box_features, class_logits, box_deltas, mask_features, mask_logits, detections)
+    return Trace(features, proposals, box_features, class_logits, box_deltas, candidates, mask_features, mask_logits, detections)
 
 
 def trace_train(variables: Variables, batch: Batch, key: Key[Array, ""], config: ModelConfig, mesh: Mesh) -> TrainTrace:
@@ -242,20 +243,25 @@ def compute_proposals(features: Features, sizes: Float[Array, "b 2"], top_k: tup
     return per_image(of_image, mesh, sizes, features.objectness, features.deltas)
 
 
+def pool_levels(boxes: Float[Array, "r 4"], config: PoolConfig) -> Int[Array, "r"]:
+    """Index into P2 ... P5 of the level that each RoI, in canvas pixels, is read from."""
+    return ops.roi_levels(
+        boxes,
+        levels=POOLED_LEVELS,
+        finest=stages.FINEST,
+        canonical_size=config.canonical_size,
+        canonical_level=config.canonical_level,
+        epsilon=config.level_epsilon,
+        epsilon_at=config.level_epsilon_at,
+    )
+
+
 def _pool(features: Features, boxes: Float[Array, "b r 4"], size: int, config: ModelConfig, mesh: Mesh) -> Float[Array, "b r q q c"]:
     pool = config.pool
     strides = [float(2 ** (stages.FINEST + i)) for i in range(POOLED_LEVELS)]
 
     def of_image(boxes: Array, *pyramid: Array) -> Array:
-        levels = ops.roi_levels(
-            boxes,
-            levels=POOLED_LEVELS,
-            finest=stages.FINEST,
-            canonical_size=pool.canonical_size,
-            canonical_level=pool.canonical_level,
-            epsilon=pool.level_epsilon,
-            epsilon_at=pool.level_epsilon_at,
-        )
+        levels = pool_levels(boxes, pool)
         if pool.sampling == "adaptive":  # all boxes lie in the image: the number of those that reach too far, dropped here, is 0
             return ops.roi_align_adaptive(pyramid, boxes, levels, strides=strides, size=size, aligned=pool.aligned)[0]
         return ops.roi_align(pyramid, boxes, levels, strides=strides, size=size, samples=pool.samples, aligned=pool.aligned)

@@ -5,7 +5,7 @@
 
 from typing import Any, NamedTuple
 
-from maskrcnn_jax.structs import AnchorSamples, Array, Detections, Proposals, Ratio, RoiSamples
+from maskrcnn_jax.structs import AnchorSamples, Array, Candidates, Detections, Proposals, Ratio, RoiSamples
 
 Variables = dict[str, Any]  # {"params": ..., "batch_stats": ...}, each by module: backbone, fpn, rpn_head, box_head, mask_head
 Losses = dict[str, Ratio]
@@ -30,7 +30,7 @@ class Trace(NamedTuple):
     """Inference, with a leading b.
 
     box_features: [b, p, q, q, c]. class_logits: [b, p, k]. box_deltas: [b, p, k, 4].
-    mask_features: [b, d, q, q, c]. mask_logits: [b, d, m, m, k]. detections: with masks.
+    candidates: before class NMS. mask_features: [b, d, q, q, c]. mask_logits: [b, d, m, m, k]. detections: with masks.
     """
 
     features: Features
@@ -38,6 +38,7 @@ class Trace(NamedTuple):
     box_features: Array
     class_logits: Array
     box_deltas: Array
+    candidates: Candidates
     mask_features: Array
     mask_logits: Array
     detections: Detections

@@ -14,12 +14,14 @@ from rich.table import Table
 from maskrcnn_jax import models
 from maskrcnn_jax.checkpoint import Checkpoint
 from maskrcnn_jax.config import ModelConfig, differing
-from maskrcnn_jax.data import ShapesSource, canvas_for, make_batch, resize, resized_size
-from maskrcnn_jax.inference import encode_masks
+from maskrcnn_jax.data import ShapesSource
+from maskrcnn_jax.inference import as_result
 from maskrcnn_jax.models import Trace, Variables
 from maskrcnn_jax.ops import ratio_value
-from maskrcnn_jax.structs import Batch, Example
+from maskrcnn_jax.reports.one_image import batch_of
+from maskrcnn_jax.structs import Batch, Detections, Example
 from maskrcnn_jax.training.compiled import jit_once
+from maskrcnn_jax.training.placement import to_devices
 
 PARTNERS_WITHIN = 1.0  # pixels of the canvas: boxes further apart are not the same proposal or detection
 
@@ -79,14 +81,12 @@ def _example(stored: Checkpoint) -> Example:
 
 
 def _walk(stored: Checkpoint, example: Example) -> Walk:
-    size, batch = example.image.shape[:2], jax.tree.map(jnp.asarray, _batch(example, stored)._replace(faults=None))
+    batch = to_devices(batch_of(example, stored.config, "the procedural picture"), models.one_device_mesh())
     walk, differentiate = _programs(stored.config.model)
     trace = jax.device_get(walk(stored.variables, batch.image, batch.sizes))
-    valid = trace.detections.valid[0]
-    height, width = np.asarray(batch.sizes[0])
-    scale = np.array([size[1] / width, size[0] / height] * 2, np.float32)
-    frames = trace.detections.mask_frames[0][valid] * scale
-    pasted = encode_masks(trace.detections.masks[0][valid], frames, size, stored.config.model.paste)
+    height, width = (int(side) for side in batch.sizes[0])
+    detections = Detections(*(value[0] for value in trace.detections))
+    pasted = as_result(detections, example.image.shape[:2], (height, width), stored.config.model.paste).masks
     gradients, losses = jax.device_get(differentiate(stored.variables["params"], stored.variables, batch))
     return Walk(trace, pasted, {name: float(value) for name, value in losses.items()}, flatten_dict(gradients, sep="/"))
 
@@ -102,15 +102,6 @@ def _programs(config: ModelConfig) -> tuple[Callable[..., Trace], Callable[..., 
         return sum(losses.values(), jnp.zeros(())), losses
 
     return jit_once(model.trace), jit_once(jax.grad(total, has_aux=True))
-
-
-def _batch(example: Example, stored: Checkpoint) -> Batch:
-    config = stored.config.model.input
-    size = resized_size(example.image.shape[:2], config.min_side, config.max_side, config.resize)
-    canvas = canvas_for(size, config, "the procedural picture")
-    return make_batch(
-        [resize(example, size, config.resize)], canvas, max_objects=len(example.labels), mask_crop=stored.config.data.mask_crop
-    )
 
 
 def _differences(left: Walk, right: Walk) -> Iterator[Difference]:

@@ -139,7 +139,7 @@ class Golden:
             positions=np.arange(count, dtype=np.int32),
             image_ids=np.arange(count),
             objects_cut=np.zeros(count, np.int32),
-            stand_ins=np.zeros(count, np.bool_),
+            stand_ins=np.zeros(count, np.int32),
             faults=None,
             void=np.zeros(count, np.bool_),
         )

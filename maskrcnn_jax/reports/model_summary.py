@@ -15,7 +15,7 @@ from maskrcnn_jax.config import ConfigError, ExperimentConfig, InputConfig, Mode
 from maskrcnn_jax.data import Size, canvas_for
 from maskrcnn_jax.models import Trace
 from maskrcnn_jax.nn import build_trunk
-from maskrcnn_jax.reports.operations import Operation, operations
+from maskrcnn_jax.reports.operations import Operation, count_operations
 from maskrcnn_jax.training.optimizer import check_patterns
 from maskrcnn_jax.training.step import split_frozen
 
@@ -75,7 +75,7 @@ def summarise(config: ExperimentConfig, canvas: Size | None = None) -> ModelSumm
     inputs = (jax.ShapeDtypeStruct((1, *canvas, config.model.input.channels), pixels), jax.ShapeDtypeStruct((1, 2), np.int32))
     counts = training.parameter_counts(state.params, model, config.train, lambda path: _part(path[0], path[1], config.model))
     found: defaultdict[str, list[Operation]] = defaultdict(list)
-    counted, trace = operations(model.trace, variables, *inputs)
+    counted, trace = count_operations(model.trace, variables, *inputs)
     for operation in counted:
         scope, layer = operation.scope.split("/")[:2]
         found[_part(MODULES[scope], layer, config.model)].append(operation)

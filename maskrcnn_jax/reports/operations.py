@@ -21,7 +21,7 @@ class Operation(NamedTuple):
     bytes: int
 
 
-def operations(function: Callable[..., Any], *arguments: Any) -> tuple[list[Operation], Any]:
+def count_operations(function: Callable[..., Any], *arguments: Any) -> tuple[list[Operation], Any]:
     """The convolutions and matrix products of `function`, in their order; all else (norms, activations, sorting ...) is not counted.
 
     Of forms that depend on the platform, and of any other branches, that with the most multiply-adds counts: a convolution is counted

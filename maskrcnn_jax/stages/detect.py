@@ -6,19 +6,19 @@ from jaxtyping import Array, Float
 
 from maskrcnn_jax import ops
 from maskrcnn_jax.config import DetectConfig
-from maskrcnn_jax.structs import Detections, Proposals
+from maskrcnn_jax.structs import Candidates, Detections, Proposals
 
 
-def detect(
+def classify(
     class_logits: Float[Array, "p k"],
     deltas: Float[Array, "p _k 4"],
     proposals: Proposals,
     size: Float[Array, "2"],
     config: DetectConfig,
-) -> Detections:
-    """Score, refine and suppress one image's proposals; the result has no masks yet.
+) -> Candidates:
+    """Score and refine one image's proposals.
 
-    Every class of every proposal is a candidate of its own. Only candidates over the score threshold enter NMS, the best
+    Every class of every proposal is a candidate of its own. Only candidates over the score threshold count, the best
     `config.max_candidates` of them; how many that leaves out is in `cut`.
 
     Args:
@@ -26,9 +26,9 @@ def detect(
       deltas: a class, or one for all classes.
       proposals: the boxes they refine.
       size: (height, width) of the image proper, canvas pixels; boxes are clipped to it.
-      config: thresholds and sizes.
+      config: score threshold, coder and sizes.
 
-    Source: Girshick 2015, section 3.2; He et al. 2017, section 3.1.
+    Source: Girshick 2015, section 3.2.
     """
     scores = jax.nn.softmax(class_logits, axis=-1)[:, 1:]
     classes = scores.shape[1]
@@ -39,16 +39,33 @@ def detect(
     columns = labels if deltas.shape[1] > 1 else jnp.zeros_like(labels)
     boxes = ops.decode_boxes(deltas[rows, columns], proposals.boxes[rows], weights=config.coder_weights, max_log_scale=config.max_log_scale)
     boxes = ops.clip_boxes(boxes, size)
-    valid = wanted.reshape(-1)[best] & ops.has_sides(boxes, config.min_side)
-    picked, kept = ops.nms(
-        boxes, ranked[best], valid, labels, iou_threshold=config.nms_threshold, max_output=min(config.max_detections, best.shape[0])
+    return Candidates(
+        boxes=boxes,
+        scores=ranked[best],
+        labels=labels,
+        valid=wanted.reshape(-1)[best] & ops.has_sides(boxes, config.min_side),
+        cut=jnp.sum(wanted) - jnp.sum(wanted.reshape(-1)[best]),
     )
+
+
+def detect(candidates: Candidates, config: DetectConfig) -> Detections:
+    """Suppress one image's candidates class by class; the result has no masks yet.
+
+    Args:
+      candidates: best first.
+      config: NMS threshold and number of detections.
+
+    Source: Girshick 2015, section 3.2; He et al. 2017, section 3.1.
+    """
+    boxes, scores, labels, valid, cut = candidates
+    limit = min(config.max_detections, valid.shape[0])
+    picked, kept = ops.nms(boxes, scores, valid, labels, iou_threshold=config.nms_threshold, max_output=limit)
     return Detections(
         boxes=jnp.where(kept[:, None], boxes[picked], 0),
-        scores=jnp.where(kept, ranked[best][picked], 0),
+        scores=jnp.where(kept, scores[picked], 0),
         labels=jnp.where(kept, labels[picked], 0),
         valid=kept,
         masks=None,
         mask_frames=jnp.where(kept[:, None], boxes[picked], 0),
-        cut=jnp.sum(wanted) - jnp.sum(wanted.reshape(-1)[best]),
+        cut=cut,
     )

@@ -1,6 +1,7 @@
 """The data of a run: opened, checked against the model, and in batches."""
 
 from collections.abc import Generator, Sequence
+from functools import partial
 
 from maskrcnn_jax.config import ConfigError, ExperimentConfig
 from maskrcnn_jax.data import (
@@ -70,7 +71,7 @@ def check_measurable(categories: Sequence[Category], source: Source, config: Exp
     canvases = config.model.input
     for i, (height, width) in enumerate(source.sizes):
         size = resized_size((int(height), int(width)), canvases.min_side, canvases.max_side, canvases.resize)
-        canvas_for(size, canvases, f"{source_name(source)}: {image_name(i, getattr(source, 'image_ids', None))}")
+        canvas_for(size, canvases, image_name(source, i))
     check_categories(categories, source, config)
 
 
@@ -114,7 +115,7 @@ def make_plan(config: ExperimentConfig, source: Source) -> Plan:
         batch_size=config.train.batch_size,
         seed=config.train.seed,
         indices=indices,
-        image_ids=getattr(source, "image_ids", None),
+        name=partial(image_name, source),
         rates=sampling_rates(source, indices, config.data.repeat_threshold),
     )
 

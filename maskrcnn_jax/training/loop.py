@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from maskrcnn_jax import evaluation, models, visualize
+from maskrcnn_jax import evaluation, models
 from maskrcnn_jax.checkpoint import CheckpointError, CheckpointWriter
 from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.data import DataError, Source
@@ -23,7 +23,7 @@ from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.display import Display
 from maskrcnn_jax.training.interruption import Interrupted, StopRequest
-from maskrcnn_jax.training.manifest import add_resumption, write_manifest
+from maskrcnn_jax.training.manifest import add_resumption, read_manifest, write_manifest
 from maskrcnn_jax.training.metrics import MetricsLog
 from maskrcnn_jax.training.nonfinite import NonFiniteError, dump, first_bad
 from maskrcnn_jax.training.pictures import picture_grid
@@ -34,6 +34,7 @@ from maskrcnn_jax.training.profile import Profile
 from maskrcnn_jax.training.start import initial_state
 from maskrcnn_jax.training.step import StepMetrics, TrainState, averaged_variables
 from maskrcnn_jax.training.stored import load_state, save_state
+from maskrcnn_jax.training.summary import write_summary
 from maskrcnn_jax.training.validate import Evaluation, scalars, validate
 from maskrcnn_jax.training.watchdog import Watchdog
 
@@ -181,7 +182,9 @@ class _Loop:
             result = self._after_step()
         if result is None:  # there was nothing left to do
             result = self._evaluate()
-        self._write_pictures()
+        if is_main():
+            self._watchdog.waits_for("the summary to be written")
+            write_summary(self._dir, read_manifest(self._dir), result)
         return result
 
     def _compiling(self, canvas: tuple[int, int]) -> None:
@@ -272,7 +275,7 @@ class _Loop:
     def _check(self, pending: _Pending, values: dict[str, float]) -> None:
         """Tell what went wrong in a step; what ends the run is raised, or noted to be raised once it is saved."""
         train, data = self._config.train, self._config.data
-        for fault in pending.batch.faults[pending.batch.stand_ins]:
+        for fault in pending.batch.faults[pending.batch.stand_ins > 0]:
             logger.warning("step %d: %s; another image stands in for it", pending.step, fault)
         self._unreadable += int(values["images_unreadable"])
         if self._unreadable > data.max_unreadable and self._failure is None:
@@ -306,10 +309,15 @@ class _Loop:
     def _evaluate(self) -> Evaluation:
         self._display.doing("evaluating")
         self._watchdog.waits_for("the evaluation, in all processes")
-        result = validate(self._predictor(), self._val_source, self._config, progress=self._evaluated)
+        predictor = self._predictor()
+        result = validate(predictor, self._val_source, self._config, progress=self._evaluated)
         self._log.write(self._done, scalars(result), group="val")
         if is_main():
+            self._watchdog.waits_for("the results of the evaluation to be written")
             evaluation.write_results(self._dir / "detections.json", result.detections)
+            count = min(self._config.eval.pictures, len(self._val_source))
+            if count:
+                self._log.write_picture(self._done, picture_grid(predictor, self._val_source, count))
         return result
 
     def _evaluated(self, done: int, total: int) -> None:
@@ -332,13 +340,6 @@ class _Loop:
         self._watchdog.waits_for(f"the checkpoint of step {self._done} to be written")
         save_state(self._writer, self._done, self._state, None if result is None else result.metrics["segm"].stats["AP"])
         self._saved = self._done
-
-    def _write_pictures(self) -> None:
-        self._watchdog.waits_for("the pictures to be written")
-        count = min(self._config.eval.pictures, len(self._val_source))
-        predictor = self._predictor()
-        if count and is_main():
-            visualize.save(self._dir / "pictures.png", picture_grid(predictor, self._val_source, count))
 
 
 def _state_after(start: int, config: ExperimentConfig, model: Model, run: Path, display: Display) -> TrainState:

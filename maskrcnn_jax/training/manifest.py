@@ -16,10 +16,12 @@ import maskrcnn_jax
 from maskrcnn_jax.checkpoint import CheckpointError
 from maskrcnn_jax.config import ExperimentConfig, to_dict
 from maskrcnn_jax.data import Source, fingerprint
+from maskrcnn_jax.training.metrics import LINES, PICTURES
 from maskrcnn_jax.training.nonfinite import FOLDER as DUMPS
+from maskrcnn_jax.training.summary import FILES as SUMMARY
 
 FILE = "manifest.json"
-WRITTEN = ("metrics.jsonl", "tensorboard", "detections.json", "pictures.png", DUMPS)  # over what has these names in the run folder
+WRITTEN = (LINES, "tensorboard", "detections.json", PICTURES, *SUMMARY, DUMPS)  # over what has these names in the run folder
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "pycocotools", "opencv-python-headless")
 
 
@@ -77,7 +79,7 @@ def write_manifest(run_dir: Path, manifest: dict[str, Any]) -> None:
 
 def add_resumption(run_dir: Path, manifest: dict[str, Any], step: int) -> None:
     """Add to `manifest.json` that the run went on after `step` steps, and with what."""
-    first = _read(run_dir)
+    first = read_manifest(run_dir)
     _write(run_dir, first | {"resumed": [*first["resumed"], {"step": step} | manifest]})
 
 
@@ -90,7 +92,7 @@ def require_same_config(run_dir: Path, config: ExperimentConfig) -> None:
     """
     if not (run_dir / FILE).is_file():
         raise CheckpointError(f"{run_dir}: no run to resume; leave out --resume, or give a run folder")
-    ours, theirs = (flatten_dict(json.loads(json.dumps(values)), sep=".") for values in (to_dict(config), _read(run_dir)["config"]))
+    ours, theirs = (flatten_dict(json.loads(json.dumps(values)), sep=".") for values in (to_dict(config), read_manifest(run_dir)["config"]))
     if theirs["data.kind"] == "own" and ours["data.kind"] != "own":
         raise CheckpointError(
             f"{run_dir}: this run's sources were given in Python; resume it there, with "
@@ -110,7 +112,8 @@ def require_same_config(run_dir: Path, config: ExperimentConfig) -> None:
 def require_same_data(run_dir: Path, manifest: dict[str, Any]) -> None:
     """Raise CheckpointError unless the data of `manifest` are those that the run in `run_dir` began with."""
     _refuse(
-        run_dir, [f"the {split} data are others" for split, value in _read(run_dir)["data"].items() if value != manifest["data"][split]]
+        run_dir,
+        [f"the {split} data are others" for split, value in read_manifest(run_dir)["data"].items() if value != manifest["data"][split]],
     )
 
 
@@ -122,7 +125,8 @@ def _refuse(run_dir: Path, problems: list[str]) -> None:
         )
 
 
-def _read(run_dir: Path) -> dict[str, Any]:
+def read_manifest(run_dir: Path) -> dict[str, Any]:
+    """What `write_manifest` and `add_resumption` wrote."""
     return json.loads((run_dir / FILE).read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""The metrics of a run on disk: JSON lines and TensorBoard scalars, without gaps or doubles across restarts."""
+"""What a run measures, on disk: JSON lines and TensorBoard's scalars and pictures, without gaps or doubles across restarts."""
 
 import json
 import math
@@ -7,11 +7,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-LINES = "metrics.jsonl"
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from maskrcnn_jax import visualize
+
+LINES, PICTURES = "metrics.jsonl", "pictures"
 
 
 class MetricsLog:
-    """Appends one line a logged step and group; lines after the step that training resumes from are taken back first."""
+    """Appends one line a logged step and group, and a picture an evaluation; those after the step that training resumes from go first."""
 
     def __init__(self, run_dir: Path, start_step: int, *, writes: bool = True) -> None:
         """Open the log of a run.
@@ -41,6 +47,12 @@ class MetricsLog:
         for line in kept:
             for group in line.keys() - {"step"}:
                 self._draw(line["step"], group, line[group])
+        self._pictures = run_dir / PICTURES
+        for step, path in pictures(run_dir):
+            if step > start_step:
+                path.unlink()
+            else:
+                self._show(step, path)
         self._board.flush()
 
     def write(self, step: int, values: dict[str, float], *, group: str) -> None:
@@ -65,6 +77,18 @@ class MetricsLog:
             self._draw(step, group, numbers)
             self._board.flush()
 
+    def write_picture(self, step: int, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Write the picture of an evaluation, RGB, after `step` steps; one that was kept from before is not written again."""
+        path = self._pictures / f"{step}.jpg"
+        if path.exists():
+            return
+        self._pictures.mkdir(exist_ok=True)
+        part = path.with_name(f"part.{path.name}")
+        visualize.save(part, picture)
+        part.replace(path)
+        self._show(step, path)
+        self._board.flush()
+
     def history(self, group: str, name: str) -> list[float | None]:
         """The values of one number so far, in the order of their steps; None where it was not finite."""
         return [line[group][name] for line in self._lines if group in line]
@@ -77,12 +101,32 @@ class MetricsLog:
             if value is not None:
                 self._board.write_event(Event(wall_time=time.time(), step=step, summary=scalar(f"{group}/{name}", value)))
 
+    def _show(self, step: int, path: Path) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        with Image.open(path) as picture:
+            width, height = picture.size
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes())
+        summary = Summary(value=[Summary.Value(tag="val/pictures", image=image)])
+        self._board.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+
     def close(self) -> None:
         """Write out what is buffered."""
         if not self._writes:
             return
         self._file.close()
         self._board.close()
+
+
+def lines(run_dir: Path) -> list[dict[str, Any]]:
+    """The lines of a run so far: {"step": ..., and "train" or "val": numbers by name}."""
+    return _whole_lines(run_dir / LINES)
+
+
+def pictures(run_dir: Path) -> list[tuple[int, Path]]:
+    """The pictures of a run's evaluations so far, by step."""
+    return sorted((int(path.stem), path) for path in (run_dir / PICTURES).glob("*.jpg") if path.stem.isdecimal())
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:

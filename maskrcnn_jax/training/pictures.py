@@ -1,4 +1,4 @@
-"""What a run ends with: pictures of what the model finds."""
+"""What an evaluation shows: pictures of what the model finds."""
 
 import numpy as np
 

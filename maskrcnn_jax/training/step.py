@@ -65,7 +65,8 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
     they occurred. A step with a void image changes nothing either.
 
     Metrics are float32[]: the five losses by name, their sum `loss`, `grad_norm` before clipping, `learning_rate`, `nonfinite`,
-    `objects_cut`, ground truth left out of the batch for lack of capacity, `images_unreadable`, for which others stood in, and `void`.
+    `rois_sampled` and of these `rois_positive`, of the whole batch, `objects_cut`, ground truth left out of the batch for lack of
+    capacity, `images_unreadable`, for which others stood in, and `void`.
     """
     optimizer, rate = make_optimizer(config.optimizer), learning_rate(config.optimizer, config.train)
 
@@ -73,13 +74,13 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
         trained, frozen = split_frozen(everywhere(state.params, model.mesh), model, config.train)
         key = jax.random.fold_in(state.key, state.step)
 
-        def total(trained: Flat) -> tuple[Array, tuple[StepMetrics, Any]]:
+        def total(trained: Flat) -> tuple[Array, tuple[StepMetrics, Losses, Any]]:
             variables = {"params": unflatten_dict(trained | frozen, sep="/"), "batch_stats": everywhere(state.batch_stats, model.mesh)}
             losses, batch_stats = summed_losses(model, variables, batch, key, config.train.accumulate)
             values = {name: ratio_value(ratio) for name, ratio in losses.items()}
-            return sum(values.values(), jnp.zeros(())), (values, batch_stats)
+            return sum(values.values(), jnp.zeros(())), (values, losses, batch_stats)
 
-        (loss, (values, batch_stats)), gradients = jax.value_and_grad(total, has_aux=True)(trained)
+        (loss, (values, losses, batch_stats)), gradients = jax.value_and_grad(total, has_aux=True)(trained)
         norm = optax.tree.norm(gradients)
         before, _ = split_frozen(state.params, model, config.train)
 
@@ -110,6 +111,8 @@ def make_step(model: Model, config: ExperimentConfig) -> Callable[[TrainState, B
             "grad_norm": norm,
             "learning_rate": rate(state.step),
             "nonfinite": after.nonfinite.astype(jnp.float32),
+            "rois_sampled": losses["class"].denominator,
+            "rois_positive": losses["mask"].denominator,
             "objects_cut": jnp.sum(batch.objects_cut).astype(jnp.float32),
             "images_unreadable": jnp.sum(batch.stand_ins).astype(jnp.float32),
             "void": void.astype(jnp.float32),

@@ -12,7 +12,7 @@ import numpy as np
 
 from maskrcnn_jax import evaluation
 from maskrcnn_jax.config import AugmentConfig, ExperimentConfig
-from maskrcnn_jax.data import DataError, Plan, Source, batches, check_source, read_example, source_name
+from maskrcnn_jax.data import DataError, Plan, Source, batches, check_source, image_name, read_example, source_name
 from maskrcnn_jax.evaluation import Metrics
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
@@ -129,10 +129,8 @@ def validation_losses(predictor: Predictor, source: Source, config: ExperimentCo
     model = predictor.model
     data = replace(config.data, augment=AugmentConfig(flip=0.0))
     size = predictor.batch_size
-    image_ids = getattr(source, "image_ids", None)
-    plan = Plan(
-        source.sizes, model.config.input, data, batch_size=size, seed=0, indices=np.arange(total), shuffle=False, image_ids=image_ids
-    )
+    name = partial(image_name, source)
+    plan = Plan(source.sizes, model.config.input, data, batch_size=size, seed=0, indices=np.arange(total), shuffle=False, name=name)
     sums: Any = {}
     key = jax.random.key(config.train.seed)
     steps = share(plan.steps_per_epoch)

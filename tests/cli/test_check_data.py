@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -88,3 +89,11 @@ def test_the_help_says_what_the_flags_mean(capsys):
     out = capsys.readouterr().out
     for word in ("--out", "--step, --no-step", "--data.train-annotations"):
         assert word in out
+
+
+def test_a_file_name_that_is_no_text_is_told_with_its_bytes(config, tmp_path, capsys):
+    planted.clean().write(tmp_path / "data")
+    (tmp_path / "data" / "images" / os.fsdecode(b"caf\xe9.png")).write_bytes((tmp_path / "data" / "images" / "001.png").read_bytes())
+    assert run(config, "--no-step", "--out", "found") == 0
+    assert r"train caf\udce9.png: no annotation file names it" in capsys.readouterr().out
+    assert r"caf\udce9.png" in (tmp_path / "found" / "report.html").read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ def test_train_writes_a_run_folder_with_the_changed_fields(trained):
     assert stored.config.eval.pictures == 2
     assert stored.config.model == tiny.MODEL
     assert stored.categories == CATEGORIES
-    assert (trained / "pictures.png").stat().st_size > 1000
+    assert (trained / "pictures" / "2.jpg").stat().st_size > 1000
     assert [json.loads(line)["step"] for line in (trained / "metrics.jsonl").read_text().splitlines()] == [1, 2, 2]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from maskrcnn_jax.config import AugmentConfig, ConfigError, DataConfig, ExperimentConfig, InputConfig, ModelConfig
 from maskrcnn_jax.data import ShapesSource, fit_boxes, flip_horizontal, resize, train_transform
-from tests.data.painted import assert_masks_are_where_the_image_shows_them, assert_whole, drawn, painted
+from tests.data.painted import assert_masks_are_where_the_image_shows_them, assert_whole, drawn, of_masks, painted
 
 CANVAS = (96, 128)
 INPUT = InputConfig(min_side=72, max_side=128, canvases=(CANVAS,), mean=(0.0, 0.0, 0.0))
@@ -40,6 +40,11 @@ def equal(a, b):
 def another(rng):
     """Of another shape, too large for the canvas as it is."""
     return painted(100 + int(rng.integers(20)), (150, 90))
+
+
+def empty(size):
+    """Black, without an object."""
+    return of_masks(np.zeros((0, *size), np.uint8), [])
 
 
 def none(rng):
@@ -145,6 +150,15 @@ def test_large_scale_jitter_fills_the_canvas_with_an_image_of_any_scale_in_the_r
     assert sum(0.5 <= scale <= 4 / 3 for scale in scales) == 60
 
 
+def test_an_image_larger_than_the_canvas_leaves_no_stripe_of_the_mean_colour():
+    """At up to 10 times its size at inference, where a pixel becomes 12 of the canvas."""
+    grey = painted(0)._replace(image=np.full((60, 80, 3), 200, np.uint8))
+    for seed in range(40):
+        shown = transformed(seed, replace(STILL, scale=(1.4, 10.0)), start=grey)
+        assert shown.image.shape == (*CANVAS, 3)
+        assert (shown.image == 200).all()
+
+
 def test_an_enlarged_image_is_cropped_at_random_places():
     """Columns are counted in their colour, 2 a column: twice as large, 64 of 80 fit."""
     counted = painted(0)._replace(image=np.tile(np.arange(80, dtype=np.uint8)[None, :, None] * 2, (60, 1, 3)))
@@ -179,12 +193,81 @@ def test_a_mosaic_shows_four_images_and_has_the_size_of_the_first():
     assert max(len(example.labels) for example in shown) > 5
 
 
+def test_the_largest_part_of_the_corner_s_shape_fills_each_corner_of_a_mosaic():
+    """Columns are counted in red and rows in green, 2 each, and blue says which image it is. One or the other is shown whole."""
+
+    def counted(number):
+        image = np.zeros((60, 80, 3), np.uint8)
+        image[..., 0], image[..., 1], image[..., 2] = 2 * np.arange(80), 2 * np.arange(60)[:, None], 60 * number
+        return empty((60, 80))._replace(image=image)
+
+    places = []
+    for seed in range(40):
+        others = map(counted, (1, 2, 3))
+        rng = np.random.default_rng(seed)
+        shown = train_transform(counted(0), rng, CANVAS, INPUT, replace(STILL, mosaic=1.0), lambda _, others=others: next(others))
+        for number in range(4):
+            part = shown.image[shown.image[..., 2] == 60 * number].astype(int)
+            (x, y), (right, bottom) = part[:, :2].min(axis=0), part[:, :2].max(axis=0)
+            missing = np.array([x, 158 - right, y, 118 - bottom]) / 2  # pixels left out at each side
+            # A window's sides are rounded to pixels, and a shrunk image shows the middle of its first and last ones.
+            assert min(missing[:2].sum(), missing[2:].sum()) <= 3
+            places += [tuple(missing[:2] > 3), tuple(missing[2:] > 3)]
+    assert {(True, False), (False, True), (True, True)} <= set(places)  # at random places
+
+
+def test_images_are_turned_by_angles_up_to_the_configured_one_either_way():
+    """Columns are counted, 2 each: down the middle of an image that is turned by a, they change by 2 sin a a row."""
+    image = np.repeat(np.tile(2 * np.arange(80, dtype=np.uint8), (60, 1))[..., None], 3, axis=2)
+    start = empty((60, 80))._replace(image=image)
+    inputs = replace(INPUT, min_side=60)
+    angles = []
+    for seed in range(40):
+        middle = transformed(seed, replace(STILL, rotate=30.0), inputs, start=start).image[15:45, 40, 0].astype(float)
+        angles.append(np.degrees(np.arcsin(np.polyfit(np.arange(30), middle, 1)[0] / 2)))
+    assert -31 < min(angles) < -24  # a degree for what rounding to bytes does to the slope
+    assert 24 < max(angles) < 31
+    assert abs(np.mean(angles)) < 8  # uniform in -30 ... 30: three standard deviations of the mean of 40
+
+
 def test_pasted_objects_come_last_and_are_no_crowds():
-    plain, pasted = (transformed(3, replace(STILL, copy_paste=share)) for share in (0.0, 1.0))
-    assert plain.crowd.any()
-    assert len(pasted.labels) > 2
-    assert pasted.crowd.sum() <= 1
-    assert not pasted.crowd[1:].any()
+    def crowded(rng):
+        return painted(7, crowds=True)
+
+    plain, pasted = (
+        train_transform(painted(3, crowds=True), np.random.default_rng(2), CANVAS, INPUT, replace(STILL, copy_paste=share), crowded)
+        for share in (0.0, 1.0)
+    )
+    assert plain.crowd.tolist() == [True, False, False, False, False]
+    assert len(pasted.labels) > 5
+    assert pasted.crowd.tolist() == [True] + [False] * (len(pasted.labels) - 1)
+
+
+def test_about_half_of_the_objects_are_pasted():
+    counts = [len(transformed(seed, replace(STILL, copy_paste=1.0), start=empty((60, 80))).labels) for seed in range(40)]
+    assert 0.38 < np.mean(counts) / 5 < 0.62  # of 5 each; three standard deviations of a share of 200 are 0.11
+    assert len(set(counts)) > 3
+
+
+def test_pasted_objects_lie_at_random_places_within_the_image_or_reach_all_its_edges():
+    """The other image is higher and narrower; each of its many objects is all of it, and its rows are counted in green."""
+    height, width = 90, 50  # of the other; the image is 50 x 67
+    other = of_masks(np.ones((9, height, width), np.uint8), [1] * 9)
+    other.image[..., 1] = 2 * np.arange(height)[:, None]
+    tall = replace(INPUT, min_side=50)
+    start = empty((50, 67))
+    offsets = []
+    for seed in range(40):
+        shown = train_transform(start, np.random.default_rng(seed), CANVAS, tall, replace(STILL, copy_paste=1.0), lambda rng: other)
+        x0, y0, x1, y1 = shown.boxes[0]  # one of nine is chosen but for once in 500 times
+        assert (y0, y1, x1 - x0) == (0, 50, width)
+        offsets.append((-int(shown.image[0, int(x0), 1]) // 2, int(x0)))
+    (lowest, leftmost), (highest, rightmost) = np.min(offsets, axis=0), np.max(offsets, axis=0)
+    # Of 41 rows and 18 columns that 40 draws pick from: all miss an outermost sixth once in 1,500 times.
+    assert -40 <= lowest <= -34
+    assert -6 <= highest <= 0
+    assert 0 <= leftmost <= 2
+    assert 15 <= rightmost <= 17
 
 
 @pytest.mark.parametrize("kind", ["pillow", "float"])
@@ -269,12 +352,10 @@ def test_the_thinnest_images_pass(size):
 
 
 def test_an_image_without_objects_stays_one():
-    empty = painted(0)._replace(
-        masks=np.zeros((0, 60, 80), np.uint8), boxes=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int32), crowd=np.zeros(0, np.bool_)
-    )
     augment = AugmentConfig(scale=(0.1, 2.0), crop=0.5, rotate=30.0, flip_vertical=0.5, brightness=0.1, blur=1.0)
-    assert_whole(transformed(0, augment, start=empty))
-    assert len(transformed(0, augment, start=empty).labels) == 0
+    shown = transformed(0, augment, start=empty((60, 80)))
+    assert_whole(shown)
+    assert len(shown.labels) == 0
 
 
 def test_what_is_off_draws_nothing(example):

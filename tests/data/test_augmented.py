@@ -93,9 +93,9 @@ def test_a_function_may_not_change_what_the_model_reads():
     five = example._replace(image=example.image[..., [0, 1, 2, 0, 1]].astype(np.uint16))
     input_config = InputConfig(channels=5, dtype="uint16", mean=(0.0,) * 5, std=(1.0,) * 5)
     rng = np.random.default_rng(0)
-    assert equal(apply(lambda e, _: flip_horizontal(e), five, rng, 3, input_config), flip_horizontal(five))
+    assert equal(apply(lambda e, _: flip_horizontal(e), five, rng, "image id 3", 3, input_config), flip_horizontal(five))
     with pytest.raises(DataError, match=r"image id 3: what your own augmentation returned .*; give uint16\[height, width, 5\]"):
-        apply(lambda e, _: e._replace(image=e.image[..., :3]), five, rng, 3, input_config)
+        apply(lambda e, _: e._replace(image=e.image[..., :3]), five, rng, "image id 3", 3, input_config)
 
 
 class Pipeline:

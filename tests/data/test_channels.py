@@ -13,7 +13,8 @@ import tyro
 from PIL import Image
 
 from maskrcnn_jax.config import DataConfig, InputConfig
-from maskrcnn_jax.data import CocoSource, DataError, image_files, open_source, read_channels, read_image
+from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, image_files, open_source, read_channels, read_image
+from maskrcnn_jax.data.decode import read_size
 
 
 def asks(channels, dtype="uint8"):
@@ -131,8 +132,6 @@ REMEDY = "set model.input.channels and model.input.dtype to what the files hold 
         (np.zeros((4, 6, 5), np.uint8), "5 channels of uint8, [4, 6, 5]"),
         (np.zeros((4, 6, 5), np.float32), "5 channels of float32, [4, 6, 5]"),
         (np.zeros((4, 6), np.uint16), "1 channels of uint16, [4, 6, 1]"),
-        (np.zeros(4, np.uint16), "an array of uint16, [4]"),
-        (np.zeros((1, 4, 6, 5), np.uint16), "an array of uint16, [1, 4, 6, 5]"),
     ],
 )
 def test_other_channels_or_values_are_told(array, found, tmp_path):
@@ -140,6 +139,24 @@ def test_other_channels_or_values_are_told(array, found, tmp_path):
     with pytest.raises(DataError) as error:
         read_channels(path, asks(5, "uint16"))
     assert str(error.value) == f"{path}: the file holds {found}, and model.input asks for 5 channels of uint16; {REMEDY}"
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4, 6, 5), (0, 6, 5)])
+def test_what_is_no_array_of_an_image_is_told(shape, tmp_path):
+    path = saved(tmp_path / "a.npy", np.zeros(shape, np.uint16))
+    said = f"{path}: the file holds an array of uint16, {list(shape)}; an image is [height, width, channels], or [height, width] of one "
+    for read in (lambda: read_channels(path, asks(5, "uint16")), lambda: read_size(path)):
+        with pytest.raises(DataError) as error:
+            read()
+        assert str(error.value) == f"{said}channel"
+
+
+@pytest.mark.parametrize("channels", [(), (5,)])
+def test_the_size_of_an_array_is_told(channels, tmp_path):
+    path = saved(tmp_path / "a.npy", np.zeros((60, 80, *channels), np.uint16))
+    assert read_size(path) == read_size(path, (60, 80)) == (60, 80)
+    with pytest.raises(ImageSizeError, match=r"a\.npy: the file is 60 x 80 \(height x width\), the annotations say 80 x 60"):
+        read_size(path, (80, 60))
 
 
 def test_sixteen_bits_are_not_cut_where_bytes_are_wanted(values, tmp_path):
@@ -170,6 +187,18 @@ def test_samples_that_pillow_would_drop_are_told(values, tmp_path):
 def test_what_the_two_libraries_read_differently_is_told(bands, values, tmp_path, monkeypatch):
     cv2.imwrite(str(tmp_path / "a.png"), values[..., :3])
     monkeypatch.setattr(cv2, "imdecode", lambda *_: values[..., 1 : 1 + bands])
+    with pytest.raises(DataError, match=r"a\.png: its 16-bit colours can be read by neither Pillow nor OpenCV; save its channels"):
+        read_channels(tmp_path / "a.png", asks(3, "uint16"))
+
+
+def test_what_opencv_refuses_is_told(values, tmp_path, monkeypatch):
+    """A side over 2^20, for example."""
+
+    def refuse(*_):
+        raise cv2.error("CV_IO_MAX_IMAGE_WIDTH")
+
+    cv2.imwrite(str(tmp_path / "a.png"), values[..., :3])
+    monkeypatch.setattr(cv2, "imdecode", refuse)
     with pytest.raises(DataError, match=r"a\.png: its 16-bit colours can be read by neither Pillow nor OpenCV; save its channels"):
         read_channels(tmp_path / "a.png", asks(3, "uint16"))
 

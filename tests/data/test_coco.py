@@ -186,8 +186,10 @@ BAD = {
     "bbox outside": (spoil_annotation(bbox=[31, 2, 4, 4]), (*AT_ANNOTATION, "outside the image of 20 x 30", "leave it out")),
     "bbox negative": (spoil_annotation(bbox=[3, 2, -4, 4]), (*AT_ANNOTATION, "negative side", "correct it")),
     "bbox NaN": (spoil_annotation(bbox=[3, 2, float("nan"), 4]), (*AT_ANNOTATION, "finite numbers", "leave it out")),
+    "bbox beyond float32": (spoil_annotation(bbox=[-(10**400), 2, 2 * 10**400, 4]), (*AT_ANNOTATION, "finite numbers", "leave it out")),
     "bbox of 3": (spoil_annotation(bbox=[3, 2, 4]), (*AT_ANNOTATION, "finite numbers", "leave it out")),
     "RLE size": (segmentation({"size": [W, H], "counts": [H * W]}), (*AT_ANNOTATION, "RLE of size [30, 20]", "at the image's size")),
+    "RLE size of floats": (segmentation({"size": [20.0, 30.0], "counts": [H * W]}), (*AT_ANNOTATION, "RLE of size [20.0, 30.0]")),
     "RLE sum": (segmentation({"size": [H, W], "counts": [5, 700]}), (*AT_ANNOTATION, "sum to 705", "at the image's size")),
     "RLE negative": (segmentation({"size": [H, W], "counts": [-5, H * W + 5]}), (*AT_ANNOTATION, "RLE counts", "at the image's size")),
     "RLE floats": (segmentation({"size": [H, W], "counts": [5.5, 594.5]}), (*AT_ANNOTATION, "neither integers", "encode the mask")),
@@ -204,10 +206,12 @@ BAD = {
     "duplicate category": (lambda d: d["categories"][0].update(id=3), ("category id 3 occurs twice", "an id of its own")),
     "category name": (lambda d: d["categories"][0].pop("name"), ("category id 7", "name it")),
     "id text": (spoil_image(id="11"), ("`images`[0] has no integer `id`", "number the rows of `images`")),
-    "row no object": (lambda d: d["images"].append(3), ("] has no integer `id`: 3", "number the rows of `images`")),
+    "id beyond 64 bits": (spoil_image(id=2**63), ("`images`[0] has no integer `id` of 64 bits: {'id': 9223372036854775808", "number the")),
+    "row no object": (lambda d: d["images"].append(3), ("] has no integer `id` of 64 bits: 3", "number the rows of `images`")),
     "no size": (lambda d: d["images"][0].pop("height"), ("image id 11", "height None", "write the image's size")),
     "size 0": (spoil_image(width=0), ("image id 11", "width 0", "positive integers", "write the image's size")),
     "size beyond masks": (spoil_image(height=10**30), ("image id 11", "more than a mask can have", "write the image's size")),
+    "side beyond drawing": (spoil_image(height=1, width=2**20 + 1), ("image id 11", "1 x 1048577 pixels", "more than a mask can have")),
     "no file name": (lambda d: d["images"][0].pop("file_name"), ("image id 11", "no `file_name`", "add it")),
     "escape": (spoil_image(file_name="a/../../secret.png"), ("image id 11", "leaves the image folder", "relative to that folder")),
     "absolute": (spoil_image(file_name="/etc/passwd"), ("image id 11", "leaves the image folder", "relative to that folder")),
@@ -239,6 +243,26 @@ def test_a_bad_json_is_an_error_with_file_ids_and_remedy(open_coco, document, na
         open_coco(document)
     for word in ("instances.json", *words):
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_annotation(category_id=["x" * 5000]),
+        spoil_annotation(image_id="x" * 5000),
+        spoil_annotation(iscrowd="x" * 5000),
+        spoil_annotation(bbox=[10**4000, 0, 1, 1]),
+        segmentation({"size": "x" * 5000, "counts": []}),
+        spoil_image(file_name="../" + "x" * 5000),
+        spoil_image(height="x" * 5000),
+        spoil_image(height=10**4000),
+    ],
+)
+def test_a_message_does_not_repeat_all_of_a_long_value(open_coco, document, spoil):
+    spoil(document)
+    with pytest.raises(DataError) as error:
+        open_coco(document)
+    assert len(str(error.value)) < 800
 
 
 def test_a_list_instead_of_a_document_is_an_error(open_coco):
@@ -372,7 +396,7 @@ def test_a_listener_hears_of_the_fault_that_would_be_raised_and_the_rest_is_read
     heard = []
     source = CocoSource(folder / "instances.json", folder, tell=heard.append)
     assert heard[0].message == str(error.value)
-    orphaned = name in ("duplicate image", "duplicate category", "id text")  # whose annotation then refers to nothing
+    orphaned = name in ("duplicate image", "duplicate category", "id text", "id beyond 64 bits")  # whose annotation then refers to nothing
     assert len(heard) == 1 + orphaned
     assert not heard[0].left_out
     assert heard[0].kind == SHORT.get(name, heard[0].kind)

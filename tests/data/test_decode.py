@@ -1,11 +1,18 @@
+import runpy
+import struct
+import warnings
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_jax.data import DataError, image_files, read_header, read_image
+from maskrcnn_jax.config import InputConfig
+from maskrcnn_jax.data import DataError, image_files, read_channels, read_header, read_image
 from maskrcnn_jax.data.decode import read_labels, read_size
 
 ORIENTATION = 0x0112
+MEAN = (1.0,) * 4
 
 
 @pytest.fixture
@@ -45,6 +52,13 @@ def test_a_palette_is_looked_up(tmp_path):
     image = Image.new("P", (3, 2), 1)
     image.putpalette([0, 0, 0, 10, 20, 30])
     image.save(tmp_path / "a.png", transparency=1)
+    assert (read_image(tmp_path / "a.png") == [10, 20, 30]).all()
+
+
+def test_a_palette_with_an_alpha_for_each_colour_is_looked_up_without_a_warning(tmp_path):
+    image = Image.new("P", (3, 2), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.save(tmp_path / "a.png", transparency=bytes([7, 9]))
     assert (read_image(tmp_path / "a.png") == [10, 20, 30]).all()
 
 
@@ -160,6 +174,18 @@ def test_a_corrupt_file_is_an_error_with_the_remedy(tmp_path, content):
     assert "corrupt, truncated or not an image" in str(error.value)
 
 
+def test_whatever_pillow_raises_of_bad_bytes_is_an_error_with_the_remedy(tmp_path, rgb):
+    path = save(tmp_path / "a.dds", rgb)
+    content = bytearray(path.read_bytes())
+    content[80:84] = (0x4000).to_bytes(4, "little")  # flags of the pixels' format
+    path.write_bytes(bytes(content))
+    with pytest.raises(NotImplementedError):
+        Image.open(path)
+    with pytest.raises(DataError) as error:
+        read_image(path)
+    assert "a.dds: corrupt, truncated or not an image (Unknown pixel format flags 16384); replace the file" in str(error.value)
+
+
 def test_a_png_with_altered_bytes_is_an_error(tmp_path, rng):
     path = save(tmp_path / "a.png", rng.integers(0, 256, (64, 64, 3), np.uint8))
     content = bytearray(path.read_bytes())
@@ -168,6 +194,37 @@ def test_a_png_with_altered_bytes_is_an_error(tmp_path, rng):
     with pytest.raises(DataError) as error:
         read_image(path)
     assert "a.png" in str(error.value)
+
+
+def test_a_picture_of_another_size_is_not_decoded(tmp_path):
+    """A bomb is a small file of a huge picture: this one has a header alone, which decoding would call truncated."""
+    header = struct.pack(">IIBBBBB", 13_000, 12_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks]
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    for read in (
+        read_image,
+        read_size,
+        read_labels,
+        lambda path, size: read_channels(path, InputConfig(channels=4, mean=MEAN, std=MEAN), size),
+    ):
+        with pytest.raises(DataError) as error:
+            read(tmp_path / "a.png", (20, 30))
+        assert "a.png: the file is 12000 x 13000 (height x width), the annotations say 20 x 30" in str(error.value)
+
+
+def test_pillow_s_warnings_name_no_file_and_are_not_shown(tmp_path, rgb, monkeypatch):
+    path = save(tmp_path / "a.jpg", rgb, exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x05\x00")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # of 60
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.filterwarnings("ignore", message=".*found in sys.modules", category=RuntimeWarning)
+        for category in (UserWarning, Image.DecompressionBombWarning):
+            warnings.simplefilter("error", category)
+        with pytest.raises(UserWarning, match="Corrupt EXIF data"):
+            Image.open(path)
+        read = runpy.run_module("maskrcnn_jax.data.decode")["read_image"]
+        assert read(path).shape == (6, 10, 3)
 
 
 def test_unreadable_exif_turns_nothing(tmp_path, rgb):
@@ -287,8 +344,24 @@ def test_negative_numbers_and_fractions_are_no_labels(tmp_path, array):
     assert "are no labels, 0 and above; save it as PNG" in str(error.value)
 
 
-def test_labels_with_alpha_are_the_grey(tmp_path):
-    assert read_labels(save(tmp_path / "a.png", np.array([[[5, 0], [0, 9]]], np.uint8))).tolist() == [[5, 0]]
+def test_labels_with_alpha_are_the_grey_and_none_where_it_is_clear(tmp_path):
+    assert read_labels(save(tmp_path / "a.png", np.array([[[5, 0], [0, 9], [7, 1]]], np.uint8))).tolist() == [[0, 0, 7]]
+
+
+def test_colours_are_none_where_they_are_clear(tmp_path):
+    path = save(tmp_path / "a.png", np.array([[[255, 255, 255, 0], [1, 2, 3, 1], [0, 0, 0, 255]]], np.uint8))
+    assert read_labels(path, colours=True).tolist() == [[0, 0x010203, 0]]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.mpo", "a.png"])
+def test_labels_in_a_jpeg_are_refused_whatever_it_is_called(tmp_path, rgb, name):
+    path = tmp_path / name
+    several = {"save_all": True, "append_images": [Image.fromarray(rgb)]} if name == "a.mpo" else {}
+    Image.fromarray(rgb[..., 0]).convert("RGB").save(path, "MPO" if several else "JPEG", **several)
+    for content in (None, path.read_bytes()):
+        with pytest.raises(DataError) as error:
+            read_labels(path, colours=True, content=content)
+        assert f"{path}: a JPEG, which blurs labels into others; export the masks anew as PNG" in str(error.value)
 
 
 def test_labels_are_not_turned_and_have_the_size_that_is_wanted(tmp_path, rgb):

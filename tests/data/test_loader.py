@@ -103,7 +103,7 @@ def with_torn(*torn, max_unreadable=1, **options):
 def test_another_image_stands_in_for_one_that_cannot_be_read():
     first, *_ = PLAN(1)[1]
     for step, (batch, whole) in enumerate(zip(with_torn(first), load(0, 4), strict=True)):
-        assert batch.stand_ins.tolist() == [step == 1, False, False]
+        assert batch.stand_ins.tolist() == [int(step == 1), 0, 0]
         assert batch.faults.tolist() == [f"image id {first}: torn" if step == 1 else "", "", ""]
         for row in range(3):
             assert (batch.image_ids[row] == whole.image_ids[row]) == (not batch.stand_ins[row])
@@ -238,6 +238,13 @@ def test_another_image_is_drawn_in_place_of_one_to_be_added_that_cannot_be_read(
         assert_equal(a, b)
     with pytest.raises(DataError, match="index 2 of the source cannot be read"):
         augmented(range(12), augment=augment, source=TornPainted(6, 2))
+
+
+def test_each_image_of_a_mosaic_that_another_stands_in_for_is_counted():
+    found = augmented(range(12), augment=AugmentConfig(mosaic=1.0, copy_paste=1.0), source=TornPainted(6, 0, 1, 2), max_unreadable=99)
+    counts = [int(count) for batch in found for count in batch.stand_ins]
+    assert counts == [str(fault).count("(OSError: torn)") for batch in found for fault in batch.faults]
+    assert {0, 1, 2, 3} <= set(counts)
 
 
 def test_a_void_batch_has_the_shape_of_the_step_whatever_is_augmented():

@@ -13,13 +13,17 @@ from maskrcnn_jax.data import (
     MixedSource,
     ShapesSource,
     Source,
+    batches,
     check_source,
     fingerprint,
+    image_name,
     open_source,
+    part_of,
+    read_example,
     source_name,
 )
 from maskrcnn_jax.structs import Category
-from maskrcnn_jax.training.inputs import make_plan
+from maskrcnn_jax.training.inputs import check_measurable, make_plan
 from tests import tiny
 from tests.data.painted import Painted
 
@@ -140,3 +144,62 @@ def test_a_further_dataset_that_is_missing_is_named(open_coco, document, folder)
     )
     with pytest.raises(DataError, match=r"/nowhere/b.json: no such annotation file; check the path"):
         open_source(config, "train")
+
+
+class Coco(tiny.Squares):
+    """Squares with a file and ids, as COCO's sources have them."""
+
+    annotation_file = "a.json"
+    image_ids = np.array([7, 8, 9])
+
+
+class Spoilt(tiny.Squares):
+    """One has an unknown label, one another size than is said, and one cannot be read."""
+
+    def __getitem__(self, i):
+        example = super().__getitem__(i)
+        return [example._replace(labels=example.labels + 9), tiny.Squares(2, (64, 80))[1], example][i]._replace(image_id=1 // (2 - i))
+
+
+def fail(example, rng):
+    raise KeyError("sky")
+
+
+def test_a_part_is_found_through_mixtures_and_augmentations():
+    parts = [tiny.Squares(3), Coco(3), tiny.Squares(2)]
+    source = Augmented(MixedSource([parts[0], MixedSource(parts[1:])]), fail)
+    found = [part_of(source, i) for i in range(8)]
+    assert [(parts.index(part), i) for part, i in found] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)]
+    assert image_name(source, 4) == "a.json: image id 8"
+    assert image_name(source, 7) == "Squares: index 1 of the source"
+    assert image_name(source, 7, 101) == "Squares: image id 101"
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (2, "Spoilt: image id 0: labels are 10 ... 10 of 2 categories"),
+        (3, "Spoilt: image id 1 is 64 x 80 (height x width), the source's `sizes` say 64 x 64"),
+        (4, "Spoilt: index 2 of the source cannot be read (ZeroDivisionError"),
+    ],
+)
+def test_an_example_that_cannot_be_used_is_told_with_its_own_dataset(index, said):
+    with pytest.raises(DataError) as error:
+        read_example(MixedSource([tiny.Squares(2), Spoilt(3)]), index)
+    assert str(error.value).startswith(said)
+
+
+def test_an_image_without_a_canvas_is_told_with_its_own_dataset():
+    source = MixedSource([tiny.Squares(2), Coco(3, (64, 128))])
+    inputs = InputConfig(min_side=64, max_side=128, canvases=((64, 64),))
+    config = tiny.experiment(model=dataclasses.replace(tiny.MODEL, num_classes=2, input=inputs))
+    for check in (lambda: make_plan(config, source), lambda: check_measurable(source.categories, source, config)):
+        with pytest.raises(DataError, match=r"^a\.json: image id 7: resized to 64 x 128"):
+            check()
+
+
+def test_an_augmentation_that_fails_is_told_with_the_image_s_own_dataset():
+    config = tiny.experiment(model=dataclasses.replace(tiny.MODEL, num_classes=2))
+    source = Augmented(MixedSource([Coco(3), Coco(3)]), fail)
+    with pytest.raises(DataError, match=r"^a\.json: image id [789]: your own augmentation failed \(KeyError: 'sky'\)"):
+        next(batches(source, make_plan(config, source), config.model.input, config.data, start_step=0, stop_step=1, seed=0, augment=fail))

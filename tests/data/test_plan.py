@@ -88,11 +88,11 @@ def test_multiple_with_several_short_sides_is_an_error_with_the_remedy():
     assert "give one side" in str(error.value)
 
 
-@pytest.mark.parametrize(("image_ids", "name"), [(None, "index 1 of the source"), (np.array([70, 90]), "image id 90")])
-def test_an_image_that_fits_no_canvas_is_named(image_ids, name):
+@pytest.mark.parametrize(("given", "name"), [({}, "index 1 of the source"), ({"name": "image {}".format}, "image 1")])
+def test_an_image_that_fits_no_canvas_is_named(given, name):
     config = InputConfig(min_side=64, max_side=128, canvases=((64, 128),))
     with pytest.raises(DataError) as error:
-        Plan(np.array([[64, 64], [128, 64]]), config, DATA, batch_size=1, seed=0, image_ids=image_ids)
+        Plan(np.array([[64, 64], [128, 64]]), config, DATA, batch_size=1, seed=0, **given)
     assert str(error.value).startswith(f"{name}: resized to 128 x 64 (height x width) it fits none")
     assert "add a canvas" in str(error.value)
 

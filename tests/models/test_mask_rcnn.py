@@ -111,6 +111,23 @@ def test_detections_lie_in_the_image_and_have_masks(found):
     assert detections.masks.std() > 0.1
 
 
+def by_image(struct):
+    """A struct of each image of a batch."""
+    return [type(struct)(*(field[i] for field in struct)) for i in range(len(struct.valid))]
+
+
+def test_detections_are_the_best_candidates_that_nms_leaves(found):
+    for candidates, detections in zip(by_image(found.candidates), by_image(found.detections), strict=True):
+        assert (np.diff(candidates.scores[candidates.valid]) <= 0).all()
+        rows = [
+            np.flatnonzero((candidates.boxes == box).all(axis=1) & (candidates.scores == score))
+            for box, score in zip(*detections[:2], strict=True)
+        ]
+        assert [candidates.labels[row[0]] for row in rows] == detections.labels.tolist()
+        assert rows[0][0] == 0  # nothing suppresses the best
+        assert candidates.valid[np.concatenate(rows)].all()
+
+
 def test_permuting_the_batch_permutes_what_is_found(trace, found):
     swapped = trace(batch_of([SMALL, FULL]))
     for i in (0, 1):

@@ -261,7 +261,7 @@ def step(request, torch, torchvision, record):
         positions=np.arange(len(pictures), dtype=np.int32),
         image_ids=np.arange(len(pictures)),
         objects_cut=np.zeros(len(pictures), np.int32),
-        stand_ins=np.zeros(len(pictures), np.bool_),
+        stand_ins=np.zeros(len(pictures), np.int32),
         faults=None,
         void=np.zeros(len(pictures), np.bool_),
     )

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax import lax
 
 from maskrcnn_jax.nn.conv import convolve
-from maskrcnn_jax.reports import operations
+from maskrcnn_jax.reports import count_operations
 
 
 def zeros(*shape, dtype=np.float32):
@@ -16,7 +16,7 @@ def zeros(*shape, dtype=np.float32):
 
 
 def only(function, *arguments):
-    (operation,), _ = operations(function, *arguments)
+    (operation,), _ = count_operations(function, *arguments)
     return operation
 
 
@@ -86,7 +86,7 @@ def test_what_is_repeated_counts_as_often_and_of_branches_the_largest():
 
 
 def test_nothing_else_is_counted_and_the_outputs_shapes_are_told():
-    found, outputs = operations(lambda x: (jnp.sort(jnp.exp(x) * 2 + 1), x.sum()), zeros(100, 3))
+    found, outputs = count_operations(lambda x: (jnp.sort(jnp.exp(x) * 2 + 1), x.sum()), zeros(100, 3))
     assert found == []
     assert [x.shape for x in outputs] == [(100, 3), ()]
 
@@ -99,4 +99,4 @@ def test_an_operation_has_the_scope_of_its_layer_in_nested_functions_too():
 
     module = Two()
     variables = jax.eval_shape(module.init, jax.random.key(0), zeros(2, 4))
-    assert [x.scope for x in operations(jax.checkpoint(module.apply), variables, zeros(2, 4))[0]] == ["Two/first", "Two/last"]
+    assert [x.scope for x in count_operations(jax.checkpoint(module.apply), variables, zeros(2, 4))[0]] == ["Two/first", "Two/last"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskrcnn_jax.config import DetectConfig
-from maskrcnn_jax.stages import detect
+from maskrcnn_jax.stages import classify, detect
 from maskrcnn_jax.structs import Proposals
 from tests.ops.checks import assert_close
 from tests.oracles import stages as oracle
@@ -22,9 +22,13 @@ def run(logits, deltas, rows, valid=None, config=CONFIG):
     return compiled(config)(*arrays)
 
 
+def found_by(*arrays, config):
+    return detect(classify(*arrays, config), config)
+
+
 @functools.cache
 def compiled(config):
-    return jax.jit(functools.partial(detect, config=config))
+    return jax.jit(functools.partial(found_by, config=config))
 
 
 def changed(**fields):
@@ -83,6 +87,19 @@ def test_a_score_at_the_threshold_is_dropped(score_threshold, kept):
     assert run([[0, 0]], np.zeros((1, 2, 4)), [[8, 8, 24, 24]], config=config).valid.sum() == kept
 
 
+def test_candidates_are_classes_of_proposals_over_the_threshold_best_first():
+    """Softmax of 0, 1 and 2 is 0.09, 0.24 and 0.67; of 0, 3 and 0 it is 0.045, 0.91 and 0.045."""
+    rows = jnp.asarray([[8, 8, 24, 24], [8, 8, 25, 24]], jnp.float32)
+    proposals = Proposals(rows, jnp.zeros(2), jnp.ones(2, bool))
+    logits = jnp.asarray([[0, 1, 2], [0, 3, 0]], jnp.float32)
+    found = classify(logits, jnp.zeros((2, 3, 4)), proposals, jnp.asarray(SIZE), changed(max_candidates=4))
+    assert found.valid.tolist() == [True, True, True, False]
+    assert found.labels[:3].tolist() == [1, 2, 1]
+    assert found.boxes[:3].tolist() == [[8, 8, 25, 24], [8, 8, 24, 24], [8, 8, 24, 24]]
+    assert_close(found.scores[:3], np.array([0.909, 0.665, 0.245]), atol=1e-3)
+    assert classify(logits, jnp.zeros((2, 3, 4)), proposals, jnp.asarray(SIZE), changed(max_candidates=2)).cut == 1
+
+
 def test_classes_do_not_suppress_each_other():
     """Two proposals on the same spot, classes 1 and 2 alike: one detection a class, and none of the background."""
     found = run([[0, 2, 2], [0, 1, 1]], np.zeros((2, 3, 4)), [[8, 8, 24, 24]] * 2)
@@ -114,5 +131,5 @@ def test_without_proposals_there_is_nothing(scene):
 @pytest.mark.slow
 def test_jit_equals_eager(scene):
     logits, deltas, rows, valid = (jnp.asarray(x) for x in scene)
-    eager = detect(logits, deltas, Proposals(rows, jnp.zeros(40), valid), jnp.asarray(SIZE), CONFIG)
+    eager = found_by(logits, deltas, Proposals(rows, jnp.zeros(40), valid), jnp.asarray(SIZE), config=CONFIG)
     assert_close(run(*scene), eager, atol=1e-5)

@@ -49,7 +49,7 @@ def test_a_run_from_weights_of_rgb_leaves_a_model_and_pictures(run, trained):
     line = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])["train"]
     assert np.isfinite(line["loss"])
     assert line["nonfinite"] == 0
-    assert cv2.imread(str(run / "pictures.png")).std() > 10
+    assert cv2.imread(str(run / "pictures" / f"{stored.step}.jpg")).std() > 10
 
 
 @pytest.mark.slow

@@ -59,4 +59,4 @@ def test_killed_anywhere_and_resumed_is_as_never_stopped(start, uninterrupted, t
         ours, theirs = (checkpoint.load(folder / "checkpoints" / step) for folder in (run, uninterrupted))
         jax.tree.map(np.testing.assert_array_equal, ours.variables, theirs.variables)
     assert (run / "detections.json").read_bytes() == (uninterrupted / "detections.json").read_bytes()
-    assert (run / "pictures.png").read_bytes() == (uninterrupted / "pictures.png").read_bytes()
+    assert (run / "pictures" / "6.jpg").read_bytes() == (uninterrupted / "pictures" / "6.jpg").read_bytes()

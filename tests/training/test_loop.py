@@ -50,12 +50,14 @@ def test_a_run_leaves_metrics_checkpoints_results_and_pictures(run_training, rea
         (6, "train"),
         (6, "val"),
     ]
-    assert set(lines[0]["train"]) == LOSSES | {"grad_norm", "learning_rate", "nonfinite", "objects_cut", "images_unreadable"}
+    counts = {"rois_sampled", "rois_positive", "objects_cut", "images_unreadable", "nonfinite"}
+    assert set(lines[0]["train"]) == LOSSES | counts | {"grad_norm", "learning_rate"}
     assert lines[-1]["val"]["mask_AP"] == lines[-1]["val"]["box_AP50"] == 1.0
     assert steps_on_disk(tmp_path) == [4, 6]
     assert json.loads((tmp_path / "detections.json").read_text()) == result.detections
     assert {entry["image_id"] for entry in result.detections} == {100, 101, 102}
-    picture = cv2.imread(str(tmp_path / "pictures.png"))
+    assert [path.name for path in sorted((tmp_path / "pictures").iterdir())] == ["4.jpg", "6.jpg"]
+    picture = cv2.imread(str(tmp_path / "pictures" / "6.jpg"))
     assert picture.std() > 10
     stored = checkpoint.load(tmp_path)
     assert stored.step == 6  # of equals the newest
@@ -177,10 +179,10 @@ def test_resuming_a_finished_run_only_evaluates_again(run_training, tmp_path):
     config = tiny.experiment(model=MODEL)
     first = run_training(config, tmp_path)
     before = (tmp_path / "metrics.jsonl").read_text()
-    (tmp_path / "pictures.png").unlink()
+    (tmp_path / "pictures" / "6.jpg").unlink()
     assert run_training(config, tmp_path, resume=True).detections == first.detections
     assert (tmp_path / "metrics.jsonl").read_text() == before
-    assert (tmp_path / "pictures.png").is_file()
+    assert (tmp_path / "pictures" / "6.jpg").is_file()
 
 
 def test_resuming_with_more_steps_goes_on(run_training, read_lines, tmp_path):
@@ -199,7 +201,7 @@ def test_a_cosine_cannot_be_given_more_steps(run_training, tmp_path):
     assert_says(error, str(tmp_path), "train.steps is 4, the run's is 2", "another run folder")
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "detections.json", "pictures.png", "tensorboard/events"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "detections.json", "pictures/1.jpg", "summary.md", "curves.png", "tensorboard/events"])
 def test_files_of_others_are_not_written_over(name, run_training, tmp_path):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)

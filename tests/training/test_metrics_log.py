@@ -1,10 +1,14 @@
 import json
 import shutil
+import struct
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
-from maskrcnn_jax.training.metrics import MetricsLog
+from maskrcnn_jax.training.metrics import MetricsLog, pictures
 
 
 def write(folder, start, steps):
@@ -12,6 +16,18 @@ def write(folder, start, steps):
     for step in steps:
         log.write(step, {"loss": step / 8}, group="train")
     log.close()
+
+
+def shown(folder):
+    """Step, tag and picture of TensorBoard's images: records of a length, a check sum, the event and another check sum."""
+    (path,) = (folder / "tensorboard").iterdir()
+    content, found = path.read_bytes(), []
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        event = Event.FromString(content[12 : 12 + length])
+        found += [(event.step, value.tag, value.image) for value in event.summary.value if value.HasField("image")]
+        content = content[16 + length :]
+    return found
 
 
 def lines(folder):
@@ -98,3 +114,22 @@ def test_what_is_not_finite_is_null_in_json_and_absent_from_tensorboard(tmp_path
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert b"val/loss" in events.read_bytes()
     assert b"_AP" not in events.read_bytes()
+
+
+def test_pictures_are_files_and_in_tensorboard_also_after_a_restart(tmp_path):
+    grey = np.zeros((10, 20, 3), np.uint8)
+    log = MetricsLog(tmp_path, 0)
+    for step, value in ((2, 50), (4, 100), (6, 150)):
+        log.write_picture(step, grey + np.uint8(value))
+    log.close()
+    again = MetricsLog(tmp_path, 4)
+    assert [step for step, _ in pictures(tmp_path)] == [2, 4]
+    again.write_picture(4, grey)  # an evaluation repeated after the restart: the picture is that of before
+    again.write_picture(6, grey + np.uint8(200))
+    again.close()
+    assert [cv2.imread(str(path)).mean().round() for _, path in pictures(tmp_path)] == [50, 100, 200]
+    assert [path.name for _, path in pictures(tmp_path)] == ["2.jpg", "4.jpg", "6.jpg"]
+    found = shown(tmp_path)
+    assert [(step, tag, image.height, image.width) for step, tag, image in found] == [(step, "val/pictures", 10, 20) for step in (2, 4, 6)]
+    for (_, path), (*_, image) in zip(pictures(tmp_path), found, strict=True):
+        assert image.encoded_image_string == path.read_bytes()

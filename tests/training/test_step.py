@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -73,6 +74,19 @@ def test_objects_beyond_the_capacity_are_counted():
     )
     batch = make_batch([crowded, source[1]], (64, 64), max_objects=1, mask_crop=8)
     assert one_step(tiny.experiment(), batch)[2]["objects_cut"] == 2
+
+
+def test_rois_are_those_that_the_losses_are_divided_by():
+    config = tiny.experiment()
+    model, state = start(config)
+
+    def losses(*arguments):
+        found, stats = model.losses(*arguments)
+        counts = {"class": jnp.float32(8), "mask": jnp.float32(3)}
+        return found | {name: found[name]._replace(denominator=count) for name, count in counts.items()}, stats
+
+    metrics = jax.jit(make_step(model._replace(losses=losses), config))(state, to_devices(batch_of(), model.mesh))[1]
+    assert (metrics["rois_sampled"], metrics["rois_positive"]) == (8, 3)
 
 
 def test_another_learning_rate_leaves_the_model_s_part_alone():
@@ -170,5 +184,5 @@ def test_a_batch_in_parts_has_the_losses_and_gradients_of_the_whole(parts):
 
 
 def test_images_that_others_stand_in_for_are_counted():
-    batch = batch_of()._replace(stand_ins=np.array([True, False]))
-    assert one_step(tiny.experiment(), batch)[2]["images_unreadable"] == 1
+    batch = batch_of()._replace(stand_ins=np.array([2, 1], np.int32))
+    assert one_step(tiny.experiment(), batch)[2]["images_unreadable"] == 3

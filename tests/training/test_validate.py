@@ -246,7 +246,7 @@ class Unlabelled(tiny.Squares):
 def test_an_example_that_is_wrong_is_an_error_that_names_it():
     with pytest.raises(DataError) as error:
         validate(predictor_of(tiny.stand_in(MODEL)), Unlabelled(3), CONFIG)
-    assert str(error.value) == "image id 100: labels are 0 ... 0 of 2 categories; give the position in `categories` plus one"
+    assert str(error.value) == "Unlabelled: image id 100: labels are 0 ... 0 of 2 categories; give the position in `categories` plus one"
 
 
 def test_no_image_is_an_error():

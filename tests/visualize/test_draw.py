@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from maskrcnn_jax.structs import Category, Example, Result
-from maskrcnn_jax.visualize import draw, draw_example, example_as_result
-from maskrcnn_jax.visualize.colors import instance_color
+from maskrcnn_jax.structs import Category, Example, Outcomes, Result
+from maskrcnn_jax.visualize import draw, draw_example, draw_outcomes, example_as_result
+from maskrcnn_jax.visualize.colors import ASIDE, FOUND, MISSED, WRONG, instance_color
 
 CATEGORIES = (Category(17, "cat"), Category(3, "dog"))
 GREY = 100
@@ -148,3 +148,22 @@ def test_ground_truth_is_drawn_as_detections_are_but_for_the_text():
     assert (drawn[400:] == as_detections[400:]).all()
     assert (drawn != as_detections).any()
     assert (truth.image == GREY).all()
+
+
+def test_outcomes_have_their_colours_and_what_is_missed_is_drawn_too():
+    truth = example()._replace(crowd=np.array([False, False]))
+    found = result((640, 640), (100, 100, 300, 200), (400, 20, 600, 90), (450, 250, 600, 350), labels=[2, 1, 1], scores=[0.9, 0.8, 0.7])
+    outcomes = Outcomes(np.array([True, False, False]), np.array([False, False, True]), np.array([False, True]))
+    picture = draw_outcomes(truth, found, outcomes, CATEGORIES)
+    for at, color in (((150, 200), FOUND), ((60, 500), WRONG), ((300, 500), ASIDE), ((500, 300), MISSED)):
+        assert (picture[at] == np.round(0.6 * GREY + 0.4 * np.array(color))).all()
+    nothing_missed = draw_outcomes(truth, found, outcomes._replace(missed=np.array([False, False])), CATEGORIES)
+    assert (nothing_missed[410:] == GREY).all()
+    assert (picture[:380] == nothing_missed[:380]).all()
+
+
+def test_outcomes_of_another_image_are_refused():
+    none = Outcomes(np.zeros(1, bool), np.zeros(1, bool), np.zeros(2, bool))
+    with pytest.raises(ValueError) as error:
+        draw_outcomes(example(), result((64, 64), (1, 1, 9, 9)), none, CATEGORIES)
+    assert "pass the image they belong to" in str(error.value)

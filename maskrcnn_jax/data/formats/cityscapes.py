@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from maskrcnn_jax.data.coco_masks import run_lengths
-from maskrcnn_jax.data.decode import read_labels
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import size_of_mask, split_folder
+from maskrcnn_jax.data.formats.layout import read_mask, split_folder
 from maskrcnn_jax.data.source import DataError
 
 # The classes that Cityscapes measures instances of, by their label ids.
@@ -34,7 +33,7 @@ def read_cityscapes(source: Path, *, split: str | None = None) -> ImportedDatase
     images, notes, read = source / "leftImg8bit", [], []
     for path in sorted(folder.glob(f"*/*{GROUND_TRUTH}")):
         name = f"{folder.name}/{path.parent.name}/{path.name.removesuffix(GROUND_TRUTH)}{IMAGE}"
-        values = read_labels(path)
+        values = read_mask(path, images / name)
         found = []
         for value, rle in run_lengths(values).items():
             where = f"{path}: id {value}"
@@ -45,6 +44,6 @@ def read_cityscapes(source: Path, *, split: str | None = None) -> ImportedDatase
                 notes.append(f"{where}: left out: a {NOT_MEASURED[label]}, which the benchmark does not measure")
             elif value != _LICENSE_PLATE and (value >= 1000 or value > _LARGEST_LABEL):
                 raise DataError(f"{where}: no label of Cityscapes; give the files ...{GROUND_TRUTH} as they are published")
-        read.append(ImportedImage(name, size_of_mask(path, values, images / name), tuple(found)))
+        read.append(ImportedImage(name, values.shape, tuple(found)))
     categories = tuple(ImportedCategory(name, label) for label, name in THINGS.items())
     return ImportedDataset(source, images, categories, tuple(read), tuple(notes))

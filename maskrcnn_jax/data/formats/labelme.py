@@ -15,6 +15,7 @@ from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_masks import bitmap, covers_pixels, run_lengths
 from maskrcnn_jax.data.decode import read_labels, read_size
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
+from maskrcnn_jax.data.formats.layout import within
 from maskrcnn_jax.data.formats.outlines import ellipse, finite_numbers, rectangle
 from maskrcnn_jax.data.image_folder import leaves_folder
 from maskrcnn_jax.data.json_file import read_json
@@ -29,7 +30,7 @@ def read_labelme(source: Path, *, images: Path | None = None, labels: Sequence[s
     Shapes of one label and one `group_id` are the parts of one object: polygons of a list, or an RLE where one of them is a mask.
 
     Args:
-      source: the folder, whose files are taken in the order of their names, or a file.
+      source: the folder, whose files, and those of folders in it, are taken in the order of their names; or a file.
       images: the image folder; by default that of the JSON files. Their `imagePath` is
         relative to the JSON file, or to this folder.
       labels: the classes in the order of their ids; by default those that occur, sorted.
@@ -38,7 +39,7 @@ def read_labelme(source: Path, *, images: Path | None = None, labels: Sequence[s
       DataError: not LabelMe's JSON; an image that is missing, unreadable, of another size than the JSON says or outside the
         image folder; a label not among `labels`; shapes whose points are missing or not finite.
     """
-    files = sorted(source.glob("*.json")) if source.is_dir() else [source]
+    files = within(source, "*.json") if source.is_dir() else [source]
     folder = images or (source if source.is_dir() else source.parent)
     notes: list[str] = []
     read = tuple(_image(path, folder, notes) for path in files)
@@ -63,10 +64,8 @@ def _image(path: Path, folder: Path, notes: list[str]) -> ImportedImage:
     for number, shape in enumerate(shapes):
         where = f"{path}: shape {number}"
         label, group = _label_and_group(shape, where)
-        part = _part(path, shape, size, where)
-        if part is None:
-            notes.append(f"{where}: left out: a {shape['shape_type']} has no area")
-        else:
+        part = _part(path, shape, size, where, notes)
+        if part is not None:
             groups.setdefault((label, group) if group is not None else number, []).append((where, label, part))
     return ImportedImage(name, size, tuple(_joined(parts, size) for parts in groups.values()))
 
@@ -92,16 +91,20 @@ def _label_and_group(shape: Any, where: str) -> tuple[str, int | None]:
     return label, group
 
 
-def _part(path: Path, shape: dict[str, Any], size: Size, where: str) -> Any:
-    """A polygon, an RLE, or None of a shape without area."""
-    kind = shape.setdefault("shape_type", "polygon")  # files of old versions have none
+def _part(path: Path, shape: dict[str, Any], size: Size, where: str, notes: list[str]) -> Any:
+    """A polygon, an RLE, or None, and a note, of a shape without area."""
+    kind = shape.get("shape_type", "polygon")  # files of old versions have none
     if kind in _WITHOUT_AREA:
+        notes.append(f"{where}: left out: a {kind} has no area")
         return None
     points = _points(shape, where)
     if kind == "polygon":
+        if len(points) < 6:
+            notes.append(f"{where}: left out: a polygon of fewer than 3 points")
+            return None
         return points
     if kind not in ("rectangle", "circle", "mask"):
-        raise DataError(f"{where}: unknown shape_type {kind!r}; draw it as polygon, rectangle, circle or mask, or remove it")
+        raise DataError(f"{where}: unknown shape_type {kind!r:.40}; draw it as polygon, rectangle, circle or mask, or remove it")
     if len(points) != 4:
         raise DataError(f"{where}: a {kind} has 2 points, this one {len(points) // 2}; draw it anew, or remove it")
     if kind == "rectangle":

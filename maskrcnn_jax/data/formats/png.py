@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_masks import run_lengths
-from maskrcnn_jax.data.decode import image_files, read_labels, read_size
+from maskrcnn_jax.data.decode import image_files, read_size
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import files_by_stem, one_of, size_of_mask
+from maskrcnn_jax.data.formats.layout import by_stem, files_by_stem, one_of, read_mask
 from maskrcnn_jax.data.source import DataError
 
 
@@ -54,7 +54,7 @@ def _two_folders(source: Path, one: str | None) -> list[_Masks]:
     images, masks = files_by_stem(source / "images"), source / "masks"
     files: dict[str, list[tuple[str, Path, bool]]] = {stem: [] for stem in images}
     for label, folder in _by_class(masks, one):
-        whole = files_by_stem(folder)
+        whole = by_stem(folder, image_files(folder))
         for stem, path in whole.items():
             one_of(images, stem, source / "images", path)
             files[stem].append((label, path, False))
@@ -95,8 +95,8 @@ def _image(masks: _Masks, folder: Path) -> tuple[ImportedImage, list[str]]:
     size: Size | None = None
     found, empty = [], []
     for label, path, is_one in masks.files:
-        values = read_labels(path, colours=True)
-        size = size_of_mask(path, values, masks.image)
+        values = read_mask(path, masks.image, colours=True)
+        size = values.shape
         objects = run_lengths(values != 0 if is_one else values)
         if is_one and not objects:
             empty.append(f"{path}: left out: it covers no pixel")

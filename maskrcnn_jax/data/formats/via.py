@@ -112,7 +112,7 @@ def _polygon(region: dict[str, Any], where: str) -> list[float] | None:
             raise DataError(f"{where}: a radius is negative; correct it, or remove the region")
         return ellipse(x, y, radius_x, radius_y, *finite_numbers([shape.get("theta", 0)], where))
     if kind != "point":
-        raise DataError(f"{where}: unknown shape {kind!r}; draw it as polygon, polyline, rect, circle or ellipse, or remove the region")
+        raise DataError(f"{where}: unknown shape {kind!r:.40}; draw it as polygon, polyline, rect, circle or ellipse, or remove the region")
     return None
 
 

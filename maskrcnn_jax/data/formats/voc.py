@@ -6,13 +6,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32
 
-from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_masks import bitmap, run_lengths
 from maskrcnn_jax.data.decode import read_labels
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
-from maskrcnn_jax.data.formats.layout import files_by_stem, one_of, size_of_mask
+from maskrcnn_jax.data.formats.layout import class_names, files_by_stem, one_of, read_mask, text_lines
 from maskrcnn_jax.data.source import DataError
 
 VOID = 255  # border of objects, and what nobody could tell
@@ -49,13 +48,13 @@ def read_pascal_voc(source: Path, *, split: str | None = None) -> ImportedDatase
         if path is None:
             raise DataError(f"{source / 'SegmentationObject' / stem}.png: no such file; restore it, or take {stem} from the list {split}")
         image = one_of(images, stem, source / "JPEGImages", path)
-        mask = _without_void(path)
-        size, objects = size_of_mask(path, mask, image), run_lengths(mask)
+        mask = _without_void(read_mask(path, image))
+        objects = run_lengths(mask)
         if stem in classes:
-            found = _by_picture(path, objects, _without_void(classes[stem], size), own or CLASSES, notes)
+            found = _by_picture(path, objects, _without_void(read_labels(classes[stem], mask.shape)), own or CLASSES, notes)
         else:
             found = _by_xml(path, objects, source / "Annotations" / f"{stem}.xml")
-        read.append(ImportedImage(image.name, size, tuple(found)))
+        read.append(ImportedImage(image.relative_to(source / "JPEGImages").as_posix(), mask.shape, tuple(found)))
     used = {found.label for image in read for found in image.objects}
     names = own or (CLASSES if used <= set(CLASSES) else sorted(used))
     return ImportedDataset(source, source / "JPEGImages", tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
@@ -66,7 +65,7 @@ def _own_names(source: Path) -> list[str]:
     path = source / "class_names.txt"
     if not path.is_file():
         return []
-    names = [line.strip() for line in _lines(path) if line.strip() not in ("", "__ignore__")]
+    names = [name for name in class_names(path) if name != "__ignore__"]
     if not names or "background" not in names[0]:
         raise DataError(f"{path}: the first class is not the background, which is value 0; write _background_ before the others")
     return names[1:]
@@ -77,24 +76,16 @@ def _listed(source: Path, split: str) -> list[str]:
     path = source / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not path.is_file():
         raise DataError(f"{path}: no such list of images; name another by --split, or none to take all")
-    return [line.split()[0] for line in _lines(path) if line.strip()]
+    return [line.split()[0] for line in text_lines(path) if line.strip()]
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: no text ({error}); write it as UTF-8") from None
-
-
-def _without_void(path: Path, size: Size | None = None) -> Int64[np.ndarray, "h w"]:
-    values = read_labels(path, size)
+def _without_void(values: Int32[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
     values[values == VOID] = 0
     return values
 
 
 def _by_picture(
-    path: Path, objects: dict[int, Any], classes: Int64[np.ndarray, "h w"], names: Sequence[str], notes: list[str]
+    path: Path, objects: dict[int, Any], classes: Int32[np.ndarray, "h w"], names: Sequence[str], notes: list[str]
 ) -> Iterator[ImportedObject]:
     """The objects with the class that most of their pixels have in the picture `classes`."""
     for number, rle in objects.items():

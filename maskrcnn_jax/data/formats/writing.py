@@ -92,8 +92,8 @@ def _require_some(dataset: ImportedDataset) -> None:
         raise DataError(f"{source}: no images of the dataset found; check the path and docs/data.md for the layout")
     if not dataset.categories:
         raise DataError(f"{source}: no object has a class; name the classes by --labels")
-    _refuse_twice([category.name for category in dataset.categories], f"{source}: class", "give each class a name of its own")
-    _refuse_twice([image.file_name for image in dataset.images], f"{source}: image", "list each image once")
+    _check_names([category.name for category in dataset.categories], f"{source}: class", "give each class a name of its own")
+    _check_names([image.file_name for image in dataset.images], f"{source}: image", "list each image once")
     for image in dataset.images:
         if leaves_folder(image.file_name):
             raise DataError(
@@ -101,12 +101,17 @@ def _require_some(dataset: ImportedDataset) -> None:
             )
 
 
-def _refuse_twice(names: Sequence[str], what: str, remedy: str) -> None:
+def _check_names(names: Sequence[str], what: str, remedy: str) -> None:
+    """Refuse a name that occurs twice, for which there is the `remedy`, and one that JSON cannot tell."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
             raise DataError(f"{what} {name!r} occurs twice; {remedy}")
         seen.add(name)
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{what} {name!r} is no Unicode text; rename it in UTF-8") from None
 
 
 def _id(own: int | None, position: int) -> int:

@@ -38,6 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "no-canvas": Kind("error", "image that fits no canvas", "Training stops before its first step."),
     "classes": Kind("error", "categories that are not the model's", "Training stops before its first step."),
     "plan": Kind("error", "data that no batches can be made of", "Training stops before its first step."),
+    "same-id": Kind("error", "validation images with one id", "Evaluation stops: it tells images by their ids."),
     "no-objects": Kind("error", "training data without an object", "There is nothing to learn."),
     "no-area": Kind("warning", "segmentation without area", "The object is left out."),
     "no-pixel": Kind("warning", "object that covers no pixel", "The object is left out: it lies between the centres of the pixels."),

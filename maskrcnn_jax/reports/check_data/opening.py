@@ -20,6 +20,7 @@ from maskrcnn_jax.data import (
     image_files,
     nonempty_indices,
     open_source,
+    part_of,
     resized_size,
     source_name,
     train_min_sides,
@@ -100,7 +101,7 @@ def extra_files(splits: dict[str, Source]) -> Iterator[Finding]:
                 named.add(path)
                 folders.setdefault(path.parent, (split, root))
     for folder, (split, root) in folders.items():
-        for path in image_files(folder) if folder.is_dir() else []:
+        for path in image_files(folder) if os.path.isdir(folder) else []:
             if path not in named:
                 name = str(path.relative_to(root) if path.is_relative_to(root) else path)
                 message = "no annotation file names it; add it, or move it away"
@@ -112,13 +113,6 @@ def parts_of(source: Source) -> tuple[Source, ...]:
     if isinstance(source, Augmented):
         return parts_of(source.source)
     return tuple(part for mixed in source.sources for part in parts_of(mixed)) if isinstance(source, MixedSource) else (source,)
-
-
-def part_of(source: Source, i: int) -> tuple[Source, int]:
-    """The one of `parts_of(source)` that image `i` is of, and its index there."""
-    if isinstance(source, Augmented):
-        return part_of(source.source, i)
-    return part_of(*source.locate(i)) if isinstance(source, MixedSource) else (source, i)
 
 
 def place_of(split: str, source: Source, i: int, image_id: int | None, annotation_id: int | None = None) -> Place:
@@ -152,6 +146,11 @@ def image_id(source: Source, i: int) -> int | None:
     return None if ids is None else int(ids[i])
 
 
+def largest_side(config: ExperimentConfig, split: str) -> int:
+    """The largest short side that images of the split are resized to."""
+    return max(train_min_sides(config.data.augment, config.model.input)) if split == "train" else config.model.input.min_side
+
+
 def training_side(config: ExperimentConfig) -> int:
     """The short side that stands for those which training draws from: the middle one."""
     sides = sorted(train_min_sides(config.data.augment, config.model.input))
@@ -179,7 +178,7 @@ def _located(faults: list[Fault], split: str, source: Source | None) -> Iterator
 
 def _without_canvas(config: ExperimentConfig, split: str, source: Source) -> Iterator[Finding]:
     """Images that fit no canvas at the largest short side of the split."""
-    side = max(train_min_sides(config.data.augment, config.model.input)) if split == "train" else config.model.input.min_side
+    side = largest_side(config, split)
     counts = getattr(source, "object_counts", None) if split == "train" and config.data.drop_empty else None
     fits: dict[tuple[int, int], str] = {}
     for i, (height, width) in enumerate(source.sizes):

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from maskrcnn_jax import visualize
-from maskrcnn_jax.data import DataError, ImageSizeError, Source, bitmap, covers_pixels, source_name, tight_box
+from maskrcnn_jax.data import DataError, ImageSizeError, Source, bitmap, covers_pixels, part_of, source_name, tight_box
 from maskrcnn_jax.reports.check_data.findings import Finding
 from maskrcnn_jax.reports.check_data.objects import Box, Mask, Objects, coco_objects, example_objects
-from maskrcnn_jax.reports.check_data.opening import Filed, Opened, dataset_name, part_of
+from maskrcnn_jax.reports.check_data.opening import Filed, Opened, dataset_name
 from maskrcnn_jax.structs import Category, Example
 
 Picture = UInt8[np.ndarray, "_ _ 3"]

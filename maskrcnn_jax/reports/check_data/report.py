@@ -4,18 +4,19 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import jax
 from rich.console import Console
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import Source, train_min_sides
+from maskrcnn_jax.data import Source
 from maskrcnn_jax.errors import UserError
 from maskrcnn_jax.reports.check_data.advice import Canvases, Rate, padding_of, suggested_canvases, suggested_rate
 from maskrcnn_jax.reports.check_data.anchor_fit import Anchors, fit_anchors, resized_sizes
 from maskrcnn_jax.reports.check_data.capacities import over_capacity
-from maskrcnn_jax.reports.check_data.duplicates import across_splits, same_in_split
+from maskrcnn_jax.reports.check_data.duplicates import across_splits, same_id, same_in_split
 from maskrcnn_jax.reports.check_data.findings import Finding, Place, Severity, in_order
-from maskrcnn_jax.reports.check_data.opening import SPLITS, extra_files, misfits, open_splits
+from maskrcnn_jax.reports.check_data.opening import SPLITS, extra_files, largest_side, misfits, open_splits
 from maskrcnn_jax.reports.check_data.pictures import Pictures
 from maskrcnn_jax.reports.check_data.summary import Histogram, Split, objects_an_image, summarise, unused_categories
 from maskrcnn_jax.reports.check_data.survey import survey
@@ -29,8 +30,9 @@ from maskrcnn_jax.training.start import initial_state
 class Report:
     """What is known of a dataset.
 
-    anchors, canvases, better_canvases, objects_an_image: of the training split, None where it has no object or image. steps_per_epoch:
-    None where there are errors. step: what a training step takes, or why that was not measured.
+    anchors, objects_an_image: of the training split, None where it has no object or image. canvases, better_canvases: of the images of
+    both splits; None without a training image. steps_per_epoch: None where there are errors. step: what a training step takes, or why
+    that was not measured.
     """
 
     splits: tuple[Split, ...]
@@ -90,20 +92,24 @@ def check_data(
         findings += [*same_in_split(surveyed), *over_capacity(config, surveyed), *unused_categories(split)]
     if len(opened) == len(SPLITS):
         findings += across_splits(surveys["train"], surveys["val"])
-    train = surveys.get("train")
+    if "val" in surveys:
+        findings += same_id(surveys["val"], config.eval.max_images)
+    train = surveys.get("train") if len(opened.get("train", ())) else None
     anchors = fit_anchors(config, train, findings) if train else None
     sound = not any(finding.severity == "error" for finding in findings)
     cost = _measured(config, opened["train"], out) if step and sound else "not asked for" if sound else "not measured: there are errors"
     if isinstance(cost, StepCost) and cost.seconds is None:
         findings.append(_too_large(cost))
-    sizes = resized_sizes(train, max(train_min_sides(config.data.augment, config.model.input)), config.model.input) if train else []
+    sizes = [
+        size for surveyed in surveys.values() for size in resized_sizes(surveyed, largest_side(config, surveyed.split), config.model.input)
+    ]
     report = Report(
         splits=splits,
         findings=in_order(findings),
         anchors=anchors,
-        canvases=padding_of(sizes, config.model.input) if sizes else None,
-        better_canvases=suggested_canvases(sizes, config.model.input.multiple) if sizes else None,
-        objects_an_image=objects_an_image(train) if train and sizes else None,
+        canvases=padding_of(sizes, config.model.input) if train else None,
+        better_canvases=suggested_canvases(sizes, config.model.input.multiple) if train else None,
+        objects_an_image=objects_an_image(train) if train else None,
         learning_rate=suggested_rate(config),
         steps_per_epoch=make_plan(config, opened["train"]).steps_per_epoch if sound else None,
         step=cost,
@@ -120,6 +126,8 @@ def _measured(config: ExperimentConfig, source: Source, console: Console) -> Ste
             return step_cost(model, state, config, source, lambda _: None)
     except UserError as error:
         return str(error)
+    except jax.errors.JaxRuntimeError as error:  # as when memory runs out, which is told only to a part beforehand
+        return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _too_large(cost: StepCost) -> Finding:

@@ -1,6 +1,7 @@
 """One pass over a split: every image is read once, and let go."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,12 +11,12 @@ from rich.console import Console
 from rich.progress import track
 
 from maskrcnn_jax.config import InputConfig
-from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, check_image, read_example
+from maskrcnn_jax.data import CocoSource, DataError, ImageSizeError, Source, check_image, part_of, read_example
 from maskrcnn_jax.data.channels import is_rgb_bytes
 from maskrcnn_jax.data.decode import ARRAY_ENDING
 from maskrcnn_jax.reports.check_data.findings import Finding, Place
 from maskrcnn_jax.reports.check_data.objects import ObjectFault, Objects, coco_objects, example_objects, inspect_objects
-from maskrcnn_jax.reports.check_data.opening import Filed, image_id, part_of, place_of
+from maskrcnn_jax.reports.check_data.opening import Filed, image_id, place_of
 from maskrcnn_jax.reports.check_data.prints import Print, make_print
 
 MODES = {
@@ -124,7 +125,7 @@ def _read(
 
 def _read_file(source: Filed, i: int, input_config: InputConfig, found: list[ObjectFault]) -> np.ndarray | None:
     path, (height, width) = source.image_path(i), source.sizes[i]
-    if isinstance(source, CocoSource) and not path.exists():
+    if isinstance(source, CocoSource) and not os.path.exists(path):  # also of names that no file can have
         return None  # told when the source was opened
     try:
         pixels = source.read_image(i, (int(height), int(width)))

@@ -74,5 +74,6 @@ def test_bad_pictures_are_errors_that_name_them(root, refuses):
     refuses((f"{STEM}_gtFine_instanceIds.png: the mask is 20 x 30", f"{image}: the file is 10 x 30"), "cityscapes", root)
     image.unlink()
     refuses((f"{image}: no such image file", "restore it"), "cityscapes", root)
+    write_png(image, np.zeros((20, 30, 3), np.uint8))
     path = write_png(root / "gtFine" / "train" / "aachen" / f"{STEM}_gtFine_instanceIds.png", np.zeros((20, 30, 3), np.uint8))
     refuses((f"{path}: pixels of Pillow mode RGB are no labels", "grey values"), "cityscapes", root)

@@ -90,10 +90,27 @@ def test_shapes_without_area_are_left_out_and_told(write, read):
     assert notes == [
         f"{path}: shape 0: left out: a point has no area",
         f"{path}: shape 1: left out: a line has no area",
+        f"{path}: shape 2: left out: a polygon of fewer than 3 points",
         f"{path}: shape 5: left out: a linestrip has no area",
-        f"{path}: shape 2: 1 of 1 polygons left out: fewer than 3 points",
         f"{path}: shape 3: left out: it covers no pixel",
     ]
+
+
+def test_a_polygon_of_two_points_is_left_out_of_a_group_with_a_mask(write, read):
+    path = write(shape("a", [[0, 0], [1, 1]], "mask", 1, mask=MASK), shape("a", [[3, 3], [9, 9]], group=1))
+    _, found, notes = read("labelme", path)
+    assert len(found) == 1
+    assert np.array_equal(found[0][3], box(0, 0, 2, 2))
+    assert notes == [f"{path}: shape 1: left out: a polygon of fewer than 3 points"]
+
+
+def test_folders_within_are_read_too(folder, write, read):
+    (folder / "seq").mkdir()
+    write(shape("cell", SQUARE))
+    write(shape("cell", SQUARE), shape("cell", SQUARE), imagePath="../b.png").rename(folder / "seq" / "a.json")
+    write(shape("cell", SQUARE))
+    images, found, notes = read("labelme", folder)
+    assert (images, [image for image, *_ in found], notes) == (["a.png", "b.png"], ["a.png", "b.png", "b.png"], [])
 
 
 def test_a_path_is_relative_to_the_file_and_may_be_of_windows(folder, write, read):

@@ -113,6 +113,14 @@ def test_a_mask_may_be_of_the_image_as_turned_or_as_stored(folders, read):
     assert read("png", folders, labels=("cell",))[1][0][3].shape == (30, 20)
 
 
+def test_arrays_are_images_too(folders, read):
+    for name in ("a", "b"):
+        (folders / "images" / f"{name}.png").unlink()
+        np.save(folders / "images" / f"{name}.npy", np.zeros((20, 30, 5), np.uint16))
+    images, found, _ = read("png", folders, labels=("cell",))
+    assert (images, len(found)) == (["a.npy", "b.npy"], 2)
+
+
 def test_bad_masks_are_errors_that_name_them(folders, refuses, monkeypatch):
     mask = folders / "masks" / "a.png"
     write_png(mask, GREY[:, :10])

@@ -61,6 +61,8 @@ def test_own_classes_are_the_lines_of_a_file(voc, read, refuses):
     refuses(("class_names.txt: the first class is not the background", "write _background_ before"), "pascal_voc", voc)
     (voc / "class_names.txt").write_text("_background_\nowl\n")
     refuses(("2007_000032.png: object 1: class 15 of SegmentationClass is not one of 1 ... 1", "class_names.txt"), "pascal_voc", voc)
+    (voc / "class_names.txt").write_text("_background_\n\nowl\n")
+    refuses(("class_names.txt: line 2 is blank", "name it, or take it out"), "pascal_voc", voc)
     (voc / "class_names.txt").write_bytes(b"\xff\xfe")
     refuses(("class_names.txt: no text", "write it as UTF-8"), "pascal_voc", voc)
 

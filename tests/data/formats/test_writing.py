@@ -66,6 +66,7 @@ def test_what_a_reader_may_not_give_is_an_error_that_names_it():
     cases = {
         ("via.json: region 3: class 'owl' is not one of boat, kite", "--labels"): dataset(found("owl")),
         ("via.json: region 3: ", "far outside", "pixels of this image"): dataset(found(segmentation=[[0, 0, 900, 0, 900, 9]])),
+        ("class 'caf\\udce9' is no Unicode text", "rename it in UTF-8"): dataset(categories=(ImportedCategory("caf\udce9"),)),
         ("via.json: region 3: RLE of size", "at the image's size"): dataset(found(segmentation={"size": [3, 3], "counts": [9]})),
         ("via.json: '../a.png' leaves the image folder images", "--images"): dataset(images=(image._replace(file_name="../a.png"),)),
         ("via.json: image 'a.png' occurs twice", "list each image once"): dataset(images=(image, image)),

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn_jax.data import DataError
 from tests.data.formats.by_hand import box
 
 SQUARE = "0 0.2 0.25 0.6 0.25 0.6 0.75 0.2 0.75"  # x 6 ... 18 of 30, y 5 ... 15 of 20
@@ -33,6 +34,30 @@ def test_names_are_listed_numbered_or_lines(yolo, read, file, text):
     (yolo / file).write_text(text)
     (yolo / "labels/val/x.txt").write_text(SQUARE.replace("0 ", "1 ", 1))
     assert read("yolo", yolo, split="val")[1][0][1] == "kite"
+
+
+def test_a_blank_line_among_the_names_is_an_error(yolo, refuses):
+    (yolo / "data.yaml").unlink()
+    (yolo / "classes.txt").write_text("boat\n\nkite\n")
+    refuses(("classes.txt: line 2 is blank", "name it, or take it out"), "yolo", yolo, split="val")
+
+
+def test_folders_within_are_read_too(yolo, read):
+    for name in ("images/val/seq/old", "labels/val/seq/old"):
+        (yolo / name).mkdir(parents=True)
+    for name in ("x.jpg", "seq/y.jpg", "seq/old/x.jpg"):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(yolo / "images/val" / name)
+    (yolo / "labels/val/seq/y.txt").write_text(f"{SQUARE}\n{SQUARE}\n")
+    (yolo / "labels/val/classes.txt").write_text("boat\nkite\n")
+    images, found, notes = read("yolo", yolo, split="val")
+    assert images == ["x.jpg", "seq/y.jpg", "seq/old/x.jpg"]
+    assert [image for image, *_ in found] == ["x.jpg", "seq/y.jpg", "seq/y.jpg"]
+    assert len(notes) == 1
+    assert notes[0].startswith(f"{yolo / 'images/val/seq/old/x.jpg'}: no {yolo / 'labels/val/seq/old/x.txt'}")
+
+
+def test_splits_are_not_taken_together(yolo, refuses):
+    refuses((f"{yolo / 'images/val'}: a folder among the images", "name a split by --split, or move its files up"), "yolo", yolo)
 
 
 def test_folders_may_be_split_first_or_have_no_split(yolo, read):
@@ -95,9 +120,17 @@ def test_a_description_without_names_is_an_error(yolo, refuses, names):
 
 
 def test_a_description_that_is_no_yaml_is_an_error_and_runs_nothing(yolo, refuses):
-    for text in ("names: [", "names: !!python/object/apply:os.getcwd []", "names: \x00"):
+    not_python_s = ("names: 2001-99-99", "names: !!timestamp x", "names: !!int ''")  # of which PyYAML raises what Python does
+    for text in ("names: [", "names: !!python/object/apply:os.getcwd []", "names: \x00", *not_python_s):
         (yolo / "data.yaml").write_text(text)
-        refuses(("data.yaml or classes.txt cannot be read", "write them as UTF-8 text"), "yolo", yolo, split="val")
+        refuses(("data.yaml: no YAML", "write it anew, as UTF-8 text"), "yolo", yolo, split="val")
+
+
+def test_a_message_does_not_repeat_all_of_a_long_word(yolo, read):
+    (yolo / "labels/val/x.txt").write_text("x" * 5000)
+    with pytest.raises(DataError) as error:
+        read("yolo", yolo, split="val")
+    assert len(str(error.value)) < 400
 
 
 def test_what_is_missing_is_an_error(yolo, refuses):
@@ -114,6 +147,6 @@ def test_what_is_missing_is_an_error(yolo, refuses):
 
 def test_an_unreadable_image_or_text_is_an_error(yolo, refuses):
     (yolo / "labels/val/x.txt").write_bytes(b"\xff\xfe\x00")
-    refuses(("x.txt: no text", "export it again"), "yolo", yolo, split="val")
+    refuses(("x.txt: no text", "write it as UTF-8"), "yolo", yolo, split="val")
     (yolo / "images/val/x.jpg").write_bytes(b"no image")
     refuses(("x.jpg: corrupt, truncated or not an image", "replace the file"), "yolo", yolo, split="val")

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -28,6 +29,7 @@ WITHOUT_PICTURE = {  # there is no image, or none that can be read
     "unreadable-image",
     "extra-file",
     "unused-category",
+    "frequency",
 }
 
 
@@ -141,15 +143,15 @@ def test_names_that_look_like_markup_are_text(tmp_path):
         dataset.documents[split]["categories"][1]["name"] = "<script>alert('&')</script>[bold]"
     dataset.image("train", 5)["file_name"] = 'a"<b>.png'
     dataset.files['a"<b>.png'] = dataset.files.pop("005.png")
-    dataset.save("train", 6, Image.fromarray(texture(6)).convert("L"), "half \ud800.png")
-    dataset.files.pop("half \ud800.png")
+    dataset.files[os.fsdecode(b"caf\xe9.png")] = lambda path: Image.fromarray(texture(77)).save(path)
     report, pictures = checked(experiment(dataset.write(tmp_path)))
-    assert [finding.kind for finding in report.findings] == ["missing-file"]
+    assert [finding.kind for finding in report.findings] == ["extra-file"]
     write_report(tmp_path / "out", report, pictures)
     text = (tmp_path / "out" / "report.html").read_bytes().decode("utf-8")
     assert "<script>" not in text
     tree = ElementTree.fromstring(text)
     assert "<script>alert('&')</script>[bold]" in "".join(tree.itertext())
+    assert r"caf\udce9.png" in "".join(tree.itertext())
     Console(file=io.StringIO()).print(summary(report))
 
 

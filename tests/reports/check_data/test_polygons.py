@@ -30,6 +30,9 @@ def crosses(points):
         ([(0, 0), (4, 0), (2, 2), (4, 4), (0, 4), (2, 2)], None),  # touches itself at a corner
         ([(0, 0), (4, 0), (4, 4), (4, 0), (0, 4)], None),  # there and back along a line
         ([(0, 0), (4, 0), (4, 4)], None),
+        # The fourth point is on the first edge, at 0.6 of it, which no binary number is.
+        ([(406.63, 324.7), (456.33, 251.8), (434.87, 338.46), (436.45, 280.96), (414.56, 327.31)], None),
+        ([(406.63, 324.7), (456.33, 251.8), (434.87, 338.46), (436.45, 280.95), (414.56, 327.31)], (0, 2)),  # 0.01 beyond it
     ],
 )
 def test_edges_that_cross_by_hand(points, found):
@@ -54,6 +57,8 @@ def test_edges_that_cross_equal_exact_pairs(rng, monkeypatch):
         ([(0, 0), (4, 4), (2, 2)], True),
         ([(1, 1), (1, 1), (1, 1)], True),
         ([(0, 3), (5, 3), (9, 3), (2, 3)], True),
+        ([(10.12, 12.34), (13.37, 15.11), (19.87, 20.65)], True),  # steps of (3.25, 2.77), once and twice
+        ([(10.12, 12.34), (13.37, 15.11), (19.87, 20.66)], False),
         ([(0, 0), (4, 4), (2, 3)], False),
         ([(0, 0), (4, 4), (4, 0), (0, 4)], False),  # a bow tie: two areas of opposite sign
     ],

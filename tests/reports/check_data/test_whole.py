@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import cv2
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,9 +14,10 @@ from rich.console import Console
 
 from maskrcnn_jax import models
 from maskrcnn_jax.config import AugmentConfig, DataConfig, InputConfig
-from maskrcnn_jax.data import Augmented, open_source
+from maskrcnn_jax.data import Augmented, MixedSource, open_source
 from maskrcnn_jax.reports.check_data import check_data
 from maskrcnn_jax.reports.check_data.findings import Place
+from maskrcnn_jax.reports.check_data.lines import advice_lines
 from maskrcnn_jax.training import dry_run
 from maskrcnn_jax.training.dry_run import StepCost
 from tests import tiny
@@ -133,6 +135,15 @@ def test_no_images_are_told(data, tmp_path):
     assert {finding.kind for finding in report.findings} == {"no-rows", "extra-file", "unused-category"}
     assert sum(finding.kind == "extra-file" for finding in report.findings) == 5
     assert not report.sound
+
+
+def test_a_name_that_no_file_can_have_is_told(data, tmp_path):
+    document = json.loads((tmp_path / "val.json").read_text())
+    document["images"][0]["file_name"] = "x" * 300 + "/a.png"
+    (tmp_path / "val.json").write_text(json.dumps(document))
+    findings = check(experiment(data)).findings
+    assert [finding.kind for finding in findings] == ["missing-file", "extra-file"]
+    assert findings[0].places[0].image_id == document["images"][0]["id"]
 
 
 def test_other_classes_than_the_model_s_are_told(data):
@@ -270,6 +281,38 @@ def test_examples_of_a_source_in_python_that_are_not_as_they_should_be_are_told(
     assert [[place.image_id for place in finding.places] for finding in across] == [[100, 100]]
 
 
+def test_validation_images_of_one_id_are_told():
+    config = tiny.experiment(model=replace(tiny.MODEL, num_classes=2))
+    train, val = tiny.Squares(4), MixedSource([tiny.Squares(3), tiny.Squares(2)])
+    report = check(config, sources=(train, val))
+    found = [finding for finding in report.findings if finding.severity == "error"]
+    assert [(finding.kind, [(place.split, place.image_id) for place in finding.places]) for finding in found] == [
+        ("same-id", [("val", 100), ("val", 100)]),
+        ("same-id", [("val", 101), ("val", 101)]),
+    ]
+    assert "image id 100 occurs twice; give every image an id of its own" in found[0].message
+    few = replace(config, eval=replace(config.eval, max_images=4))  # evaluation reads no more
+    assert sum(finding.kind == "same-id" for finding in check(few, sources=(train, val)).findings) == 1
+    assert check(config, sources=(val, train)).sound
+
+
+def test_suggested_canvases_hold_the_images_of_both_splits(tmp_path):
+    """Training images lie, validation images stand, smaller than the short side of training."""
+    dataset = clean()
+    for row in dataset.documents["val"]["images"]:
+        row.update(height=96, width=64)
+        dataset.save("val", row["id"], Image.fromarray(texture(row["id"], 96, 64)))
+    for row in dataset.documents["val"]["annotations"]:
+        row.update(square(8, 8 + 24 * (row["id"] % 10)))
+    inputs = InputConfig(min_side=64, max_side=192, canvases=((192, 192),))
+    config = experiment(replace(dataset.write(tmp_path), augment=AugmentConfig(min_sides=(64, 128))), input=inputs)
+    report = check(config)
+    assert report.sound
+    assert report.canvases.padding == pytest.approx(1 - (40 * 128 * 192 + 5 * 64 * 96) / (45 * 192**2))
+    assert set(report.better_canvases.canvases) == {(96, 64), (128, 192)}
+    assert check(experiment(config.data, input=replace(inputs, canvases=report.better_canvases.canvases))).sound
+
+
 def test_a_source_with_sizes_of_other_examples_is_told():
     source = tiny.Squares(4)
     source.sizes = source.sizes.T
@@ -332,6 +375,16 @@ def test_the_weights_that_training_starts_from_are_not_needed_for_it(data, stand
     config = experiment(data)
     report = check(replace(config, train=replace(config.train, weights="gone.pth")), step=True)
     assert isinstance(report.step, StepCost)
+
+
+def test_memory_that_runs_out_in_a_step_costs_no_more_than_its_time(data, stand_in, monkeypatch):
+    def run(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nA list of buffers\n")
+
+    monkeypatch.setattr(DRY_RUN, "_timed", run)
+    report = check(experiment(data), step=True)
+    assert report.step == "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."
+    assert ("a training step", f"Not measured: {report.step}.") in advice_lines(report)
 
 
 def test_a_step_that_does_not_fit_is_told_and_not_run(data, stand_in, monkeypatch):
