@@ -137,8 +137,10 @@ def _frames(predictor: Predictor, files: Sequence[Path], outputs: Outputs, fault
     """The images and frames that can be read and have a canvas; of a file of which they end before its end `faults` gets a line."""
     for path in files:
         try:
-            if outputs.pictures and is_video(path) and not read_video_header(path).rate:
-                raise DataError(f"{path}: tells no frames a second, which a video of it needs; convert it, or add --no-pictures")
+            if outputs.pictures and is_video(path) and not 0 < (rate := read_video_header(path).rate) <= visualize.MAX_RATE:
+                raise DataError(
+                    f"{path}: tells of {rate:g} frames a second, at which none can be written; convert it, or add --no-pictures"
+                )
             for frame in frames_of(path, predictor.model.config.input):
                 predictor.place(frame.image, frame.name)
                 yield frame, frame.image

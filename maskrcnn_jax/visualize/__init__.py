@@ -10,10 +10,11 @@ from maskrcnn_jax.visualize.masks import outlines, paint_mask
 from maskrcnn_jax.visualize.picture import save
 from maskrcnn_jax.visualize.rendering import as_rgb
 from maskrcnn_jax.visualize.stages import draw_anchors, draw_matches, part, tiles
-from maskrcnn_jax.visualize.video import VIDEO_ENDING, VideoWriter
+from maskrcnn_jax.visualize.video import MAX_RATE, VIDEO_ENDING, VideoWriter
 
 __all__ = [
     "MAX_LABEL",
+    "MAX_RATE",
     "VIDEO_ENDING",
     "VideoWriter",
     "as_rgb",

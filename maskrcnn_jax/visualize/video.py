@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 CODEC = "mp4v"  # MPEG-4 Part 2 in an MP4 file: FFmpeg's own encoder, which every opencv-python-headless has; H.264's it has not
 VIDEO_ENDING = ".mp4"
+MAX_RATE = 65535  # ticks a second that MPEG-4 can count, hence pictures, and hundredths or thousandths of lower rates
 
 
 class VideoWriter:
@@ -26,14 +27,15 @@ class VideoWriter:
 
         Args:
           path: the file, whose name ends in .mp4.
-          rate: pictures a second.
+          rate: pictures a second; kept to thousandths, above 65 to hundredths, above 655 to tenths.
 
         Raises:
-          ValueError: another ending, or a rate that is not positive.
+          ValueError: another ending, or a rate that is not positive, or above 65535.
         """
-        if Path(path).suffix.lower() != VIDEO_ENDING or not rate > 0:
-            raise ValueError(f"{path}: videos are written as {VIDEO_ENDING}, of a positive number of pictures a second; got {rate}")
-        self.path, self.rate = Path(path), rate
+        if Path(path).suffix.lower() != VIDEO_ENDING or not 0 < rate <= MAX_RATE:
+            raise ValueError(f"{path}: videos are written as {VIDEO_ENDING}, of up to {MAX_RATE} pictures a second; got {rate}")
+        digits = next(digits for digits in (3, 2, 1, 0) if rate * 10**digits <= MAX_RATE)
+        self.path, self.rate = Path(path), round(rate, digits)
         self._writer: Any = None  # a cv2.VideoWriter
         self._size = (0, 0)
         self._count = 0

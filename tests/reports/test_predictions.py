@@ -156,7 +156,7 @@ def test_a_video_without_a_rate_is_a_fault_where_it_would_be_drawn(predictor, fi
     monkeypatch.setattr("maskrcnn_jax.data.video._header", lambda _: VideoHeader(0, 0.0))
     told = []
     predicted = predict_files(predictor, files, tmp_path / "out", Outputs(), progress=lambda done, total: told.append((done, total)))
-    assert predicted.faults == [f"{files[1]}: tells no frames a second, which a video of it needs; convert it, or add --no-pictures"]
+    assert predicted.faults == [f"{files[1]}: tells of 0 frames a second, at which none can be written; convert it, or add --no-pictures"]
     assert told == [(1, None), (2, None)]
     assert predict_files(predictor, files, tmp_path / "json", Outputs(pictures=False)).frames == 20
 
