@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 WIDTH, HEIGHT = 1280, 900
+NO_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND"
 
 
 class Browser:
@@ -56,7 +57,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no chromium and chromedriver on this machine; install Debian's packages chromium and chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--window-size={WIDTH},{HEIGHT}"):
+    flags = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--window-size={WIDTH},{HEIGHT}", NO_NETWORK)
+    for argument in flags:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     window = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))

@@ -48,7 +48,8 @@ def command(wheel, tmp_path_factory) -> Path:
 def test_configs_and_type_marker_are_inside(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "maskrcnn_jax/py.typed" in names
-    assert {f"maskrcnn_jax/reports/templates/{name}" for name in ("check_data.html", "inspect.html", "inspect.js")} <= names
+    templates = ("check_data.html", "inspect.html", "inspect.js", "model_report.html", "model_report.js")
+    assert {f"maskrcnn_jax/reports/templates/{name}" for name in templates} <= names
     assert {f"maskrcnn_jax/configs/{path.name}" for path in (REPO / "configs").glob("*.py")} <= names
     assert "maskrcnn_jax/configs/shapes.py" in names
 

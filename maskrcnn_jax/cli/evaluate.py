@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-from rich.console import Console
-from rich.progress import Progress
 
 from maskrcnn_jax import checkpoint, evaluation, models, training
 from maskrcnn_jax.cli.experiments import ManyProcesses, connect, experiment_of, first_argument, parse
+from maskrcnn_jax.cli.measuring import measured, predictor_of, validation_source
 from maskrcnn_jax.cli.show import show
 from maskrcnn_jax.config import describe_experiment, load_experiment
-from maskrcnn_jax.data import DataError, Source, open_source
+from maskrcnn_jax.data import Source
 from maskrcnn_jax.inference import Predictor
 
 USAGE = """usage: maskrcnn eval CHECKPOINT_OR_CONFIG [--out DIR] [--FIELD VALUE ...]
@@ -39,12 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     name, rest = first_argument(arguments, USAGE)
     connect(rest)
     command, source, predictor = training.in_all(lambda: _prepared(name, rest))
-    console = Console(quiet=not training.is_main())
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("evaluating", total=len(source))
-        result = training.validate(
-            predictor, source, experiment_of(command), progress=lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    result = measured(predictor, source, experiment_of(command), "evaluating")
     if not training.is_main():
         return
     if command.out is not None:
@@ -60,15 +54,10 @@ def _prepared(name: str, arguments: Sequence[str]) -> tuple[EvalCommand, Source,
     defaults, about = (stored.config, "") if stored else (load_experiment(name), describe_experiment(name))
     command = parse(EvalCommand, defaults, arguments, prog=f"maskrcnn eval {name}", about=about)
     config = experiment_of(command)
-    try:
-        source = open_source(config.data, "val", config.model.input)
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from error
-    model = models.build(config.model, models.make_mesh(jax.local_devices()))
+    source = validation_source(name, config)
     if stored:
-        training.check_variables(model, stored.variables, name)
-    else:
-        training.check_classes(config, source)
-    variables = stored.variables if stored else training.initial_variables(model, config.train)
-    categories = stored.categories if stored else source.categories
-    return command, source, Predictor(model, variables, categories, batch_size=config.eval.batch_size * model.mesh.size)
+        return command, source, predictor_of(name, stored._replace(config=config))
+    model = models.build(config.model, models.make_mesh(jax.local_devices()))
+    training.check_classes(config, source)
+    variables = training.initial_variables(model, config.train)
+    return command, source, Predictor(model, variables, source.categories, batch_size=config.eval.batch_size * model.mesh.size)

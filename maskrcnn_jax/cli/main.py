@@ -15,6 +15,7 @@ from maskrcnn_jax.cli import (
     predict,
     prepare_data,
     replay,
+    report,
     show_data,
     summary,
     train,
@@ -28,6 +29,7 @@ USAGE = """usage: maskrcnn COMMAND ...
   eval         measure a checkpoint: box and mask AP, as COCO or LVIS does
   predict      detect objects in images and videos
   inspect      show every stage of a model on one image as a page
+  report       a page about what a model does on a dataset, or two models on the same
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON
   prepare-data copy a dataset of any of these formats to a few large files, or COCO 2017, downloaded if need be
@@ -44,6 +46,7 @@ COMMANDS = {
     "eval": evaluate.main,
     "predict": predict.main,
     "inspect": inspect.main,
+    "report": report.main,
     "check-data": check_data.main,
     "import-data": import_data.main,
     "prepare-data": prepare_data.main,

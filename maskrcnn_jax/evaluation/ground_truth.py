@@ -121,13 +121,13 @@ def _complete(annotation: dict[str, Any], image: dict[str, Any]) -> dict[str, An
     """The annotation with every field pycocotools reads."""
     complete = {"iscrowd": 0, **annotation}
     if annotation.get("area") is None or annotation.get("bbox") is None:
-        rle = _encode(annotation["segmentation"], image)
+        rle = encode_segmentation(annotation["segmentation"], image)
         own = {"area": float(mask_utils.area(rle)), "bbox": mask_utils.toBbox(rle).tolist()}
         complete |= {key: value for key, value in own.items() if annotation.get(key) is None}
     return complete
 
 
-def _encode(segmentation: Any, image: dict[str, Any]) -> dict[str, Any]:
+def encode_segmentation(segmentation: Any, image: dict[str, Any]) -> dict[str, Any]:
     """Polygons, or run lengths as numbers, as a compressed run-length encoding."""
     if isinstance(segmentation, list):
         return mask_utils.merge(mask_utils.frPyObjects(segmentation, image["height"], image["width"]))

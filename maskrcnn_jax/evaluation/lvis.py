@@ -46,7 +46,7 @@ def evaluate_lvis(
 
     Source: Gupta et al. 2019, LVIS; its numbers are those of the `lvis` package 0.5.3, given detections of the one kind.
     """
-    check_detections(ground_truth, detections, kinds)
+    check_detections(ground_truth, detections, kinds, known=("bbox", "segm"))
     for image in ground_truth["images"]:
         if not all(key in image for key in _LISTS):
             raise ValueError(f"image id {image['id']} has not both of {_LISTS}, and others have; add them, empty where nothing is known")

@@ -17,7 +17,8 @@ from jaxtyping import Float64
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-_NEEDS = {"bbox": "bbox", "segm": "segmentation"}
+SHAPES = {"bbox": "bbox", "segm": "segmentation", "boundary": "segmentation"}
+"""What can be measured, and the field of a detection that it needs."""
 
 
 class Metrics(NamedTuple):
@@ -32,10 +33,12 @@ class Metrics(NamedTuple):
     per_class: dict[int, float]
 
 
-def check_detections(ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]], kinds: Sequence[str]) -> None:
+def check_detections(
+    ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]], kinds: Sequence[str], known: Sequence[str] = tuple(SHAPES)
+) -> None:
     """Raise ValueError where a detection fits no image or category of `ground_truth`, or cannot be measured in one of `kinds`."""
-    if not set(kinds) <= set(_NEEDS):
-        raise ValueError(f"kinds {tuple(kinds)} cannot be measured; name some of {tuple(_NEEDS)}")
+    if not set(kinds) <= set(known):
+        raise ValueError(f"kinds {tuple(kinds)} cannot be measured; name some of {tuple(known)}")
     for kind in kinds:
         _check(ground_truth, detections, kind)
 
@@ -49,9 +52,9 @@ def _check(ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]], k
             raise ValueError(f"{name}: no such image among the {len(sizes)} evaluated; leave it out, or evaluate on the data it comes from")
         if entry["category_id"] not in categories:
             raise ValueError(f"{name}: no category id {entry['category_id']} in the ground truth; use the data's ids, not labels")
-        if _NEEDS[kind] not in entry:
-            raise ValueError(f"{name} has no {_NEEDS[kind]!r}; leave {kind!r} out of kinds, or add it")
-        if kind == "segm" and list(entry["segmentation"]["size"]) != sizes[image_id]:
+        if SHAPES[kind] not in entry:
+            raise ValueError(f"{name} has no {SHAPES[kind]!r}; leave {kind!r} out of kinds, or add it")
+        if kind != "bbox" and list(entry["segmentation"]["size"]) != sizes[image_id]:
             raise ValueError(
                 f"{name}: its mask's size {entry['segmentation']['size']} is not the image's {sizes[image_id]}; "
                 "encode masks in the original image's pixels"
@@ -69,10 +72,10 @@ def entries_of(detections: Sequence[dict[str, Any]], kind: str) -> list[dict[str
 
 
 def _as_annotation(entry: dict[str, Any], identity: int, kind: str) -> dict[str, Any]:
-    shape = entry[_NEEDS[kind]]
+    shape = entry[SHAPES[kind]]
     area = shape[2] * shape[3] if kind == "bbox" else mask_utils.area(shape)
     common = {key: entry[key] for key in ("image_id", "category_id", "score")}
-    return {**common, _NEEDS[kind]: shape, "area": area, "id": identity, "iscrowd": 0}
+    return {**common, SHAPES[kind]: shape, "area": area, "id": identity, "iscrowd": 0}
 
 
 def indexed(ground_truth: dict[str, Any], rows: list[dict[str, Any]]) -> COCO:

@@ -5,7 +5,8 @@ from typing import Any
 
 from pycocotools.cocoeval import COCOeval
 
-from maskrcnn_jax.evaluation.matching import Metrics, check_detections, entries_of, indexed, mean, objects_of, precisions, quiet, recalls
+from maskrcnn_jax.evaluation.coco_run import run_coco
+from maskrcnn_jax.evaluation.matching import Metrics, check_detections, mean, precisions, recalls
 
 
 def evaluate(
@@ -18,13 +19,13 @@ def evaluate(
     """COCO's metrics of `detections` against `ground_truth`, per kind.
 
     Boxes and masks are measured apart, as official numbers are: the area that decides whether a detection is small, medium or
-    large is that of the box for "bbox" and of the mask for "segm"; of ground truth it is the annotation's `area`. No
+    large is that of the box for "bbox" and of the mask otherwise; of ground truth it is the annotation's `area`. No
     detections give 0.0, no objects nan. The arguments are not changed.
 
     Args:
       ground_truth: a COCO dataset dict, as `ground_truth()` makes it; annotation ids are not read.
       detections: entries of COCO's results format, of any images of `ground_truth`, with `bbox`, `segmentation` or both.
-      kinds: "bbox", "segm" or both.
+      kinds: "bbox", "segm" or both; and "boundary", masks whose boundaries must overlap too (Cheng et al. 2021).
       max_detections: best so many detections of a class in an image count, above 10; COCO's is 100.
 
     Returns:
@@ -35,19 +36,13 @@ def evaluate(
         of another size than the image; `kinds` or `max_detections` cannot be used.
     """
     check_detections(ground_truth, detections, kinds)
-    if max_detections <= 10:
-        raise ValueError(f"max_detections is {max_detections}, but AR10 needs more than 10; pass 100 also where a model returns fewer")
-    return {kind: _measure(ground_truth, detections, kind, max_detections) for kind in kinds}
+    runs = {kind: run_coco(ground_truth, detections, kind, max_detections=max_detections) for kind in kinds}  # type: ignore[arg-type]
+    return {kind: metrics_of(run) for kind, run in runs.items()}
 
 
-def _measure(ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]], kind: str, max_detections: int) -> Metrics:
-    with quiet():
-        objects, found = indexed(ground_truth, objects_of(ground_truth)), indexed(ground_truth, entries_of(detections, kind))
-        run = COCOeval(objects, found, kind)
-        run.params.maxDets = [1, 10, max_detections]
-        run.evaluate()
-        run.accumulate()
-    precision, recall = run.eval["precision"][..., -1], run.eval["recall"]
+def metrics_of(run: COCOeval) -> Metrics:
+    """The metrics of what `run_coco` returns."""
+    precision, recall, max_detections = run.eval["precision"][..., -1], run.eval["recall"], run.params.maxDets[-1]
     few = {"AR1": mean(recall[..., 0, 0]), "AR10": mean(recall[..., 0, 1])}
     stats = {**precisions(precision), **few, f"AR{max_detections}": mean(recall[..., 0, -1]), **recalls(recall[..., -1])}
     return Metrics(stats, {int(id_): mean(precision[:, :, k, 0]) for k, id_ in enumerate(run.params.catIds)})

@@ -1,6 +1,6 @@
 """Pages, tables and pictures that need several rooms."""
 
-from maskrcnn_jax.reports import check_data, inspect
+from maskrcnn_jax.reports import check_data, inspect, model_report
 from maskrcnn_jax.reports.against_golden import compare_golden
 from maskrcnn_jax.reports.compare import Difference, compare_checkpoints, config_differences, difference_table
 from maskrcnn_jax.reports.golden import Golden, GoldenError
@@ -26,6 +26,7 @@ __all__ = [
     "count_operations",
     "difference_table",
     "inspect",
+    "model_report",
     "predict_files",
     "summarise",
     "summary_table",

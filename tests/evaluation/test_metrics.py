@@ -4,40 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from pycocotools import mask as mask_utils
 
 from maskrcnn_jax.evaluation import evaluate
-
-CANVAS = 400
-
-
-def rle(x, y, w, h):
-    mask = np.zeros((CANVAS, CANVAS), np.uint8)
-    mask[y : y + h, x : x + w] = 1
-    encoded = mask_utils.encode(np.asfortranarray(mask))
-    return {"size": encoded["size"], "counts": encoded["counts"].decode()}
-
-
-def thing(x, y, w, h, category=1, image=1, crowd=0, mask=None):
-    """A ground truth object, a rectangle."""
-    shape = rle(x, y, w, h) if mask is None else mask
-    area = float(mask_utils.area(shape))
-    box = {"image_id": image, "category_id": category, "bbox": [x, y, w, h]}
-    return {**box, "segmentation": shape, "area": area, "iscrowd": crowd}
-
-
-def found(x, y, w, h, score, category=1, image=1, mask=None):
-    """A detection, a rectangle."""
-    shape = rle(x, y, w, h) if mask is None else mask
-    return {"image_id": image, "category_id": category, "bbox": [x, y, w, h], "score": score, "segmentation": shape}
-
-
-def dataset(*things, categories=(1,), first_id=1):
-    return {
-        "images": [{"id": 1, "height": CANVAS, "width": CANVAS}],
-        "annotations": [{**annotation, "id": i} for i, annotation in enumerate(things, first_id)],
-        "categories": [{"id": id, "name": f"class {id}"} for id in categories],
-    }
+from tests.evaluation.by_hand import CANVAS, dataset, found, rle, thing
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])

@@ -1,42 +1,13 @@
-"""Histograms as what an SVG is drawn from: bars, ticks and marks in its own units."""
+"""The histograms of a report on data."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from maskrcnn_jax.reports.charts import HEIGHT, WIDTH, Bar, Chart
 from maskrcnn_jax.reports.check_data.report import Report
 from maskrcnn_jax.reports.check_data.summary import Histogram
 
-WIDTH, HEIGHT = 480, 150
-"""Of the area of bars, in units of the SVG."""
 _TICKS = 9  # labels below the bars at most
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One bar from the ground up; `text` is what it stands for."""
-
-    x: float
-    width: float
-    height: float
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """Bars, an outline of other bars over them, labels below, and lines across, these at an x each.
-
-    legend: what bars and outline are; empty where there is no outline. top: what the full height stands for.
-    """
-
-    title: str
-    axis: str
-    bars: tuple[Bar, ...]
-    outline: tuple[Bar, ...]
-    legend: tuple[str, ...]
-    ticks: tuple[tuple[float, str], ...]
-    marks: tuple[tuple[float, str], ...]
-    top: int
 
 
 def charts_of(report: Report) -> list[Chart]:
@@ -48,7 +19,7 @@ def charts_of(report: Report) -> list[Chart]:
         axis = f"square root of the box's area, pixels, images resized to {fit.short_side}"
         charts.append(_chart(title, axis, fit.sizes, marks=marks, scale=math.log2))
         other = (fit.better_iou,) if fit.better_iou else ()
-        legend = ("the configuration's anchors", "those found by k-means") if other else ()
+        legend = (("bar", "the configuration's anchors"), ("outline", "those found by k-means")) if other else ()
         charts.append(_chart("Best anchor of each training object", "IoU", fit.best_iou, *other, marks=[(0.5, "0.5")], legend=legend))
     if report.objects_an_image is not None:
         charts.append(_chart("Objects of a training image", "objects, crowds among them", report.objects_an_image))
@@ -61,7 +32,7 @@ def _chart(
     histogram: Histogram,
     *others: Histogram,
     marks: Sequence[tuple[float, str]] = (),
-    legend: tuple[str, ...] = (),
+    legend: tuple[tuple[str, str], ...] = (),
     scale: Callable[[float], float] = float,
 ) -> Chart:
     first, last = scale(histogram.edges[0]), scale(histogram.edges[-1])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskrcnn_jax.reports import html
-from maskrcnn_jax.reports.check_data.charts import HEIGHT, WIDTH, charts_of
+from maskrcnn_jax.reports.check_data.charts import charts_of
 from maskrcnn_jax.reports.check_data.findings import KINDS, Finding, Kind
 from maskrcnn_jax.reports.check_data.lines import advice_lines, verdict
 from maskrcnn_jax.reports.check_data.pictures import Picture, Pictures
@@ -42,8 +42,6 @@ def page_of(report: Report, pictures: Pictures) -> str:
         verdict=verdict(report),
         advice=advice_lines(report),
         charts=charts_of(report),
-        width=WIDTH,
-        height=HEIGHT,
     )
 
 

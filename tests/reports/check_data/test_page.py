@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from maskrcnn_jax.reports.charts import HEIGHT
 from maskrcnn_jax.reports.check_data import KINDS, check_data, page, summary, write_report
-from maskrcnn_jax.reports.check_data.charts import HEIGHT, charts_of
+from maskrcnn_jax.reports.check_data.charts import charts_of
 from maskrcnn_jax.reports.check_data.pictures import SIDE
 from tests.reports.check_data.planted import PLANTS, clean, experiment, texture
 

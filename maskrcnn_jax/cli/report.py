@@ -1,0 +1,77 @@
+"""maskrcnn report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from maskrcnn_jax import checkpoint
+from maskrcnn_jax.checkpoint import Checkpoint
+from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
+from maskrcnn_jax.cli.measuring import measured, predictor_of, validation_source
+from maskrcnn_jax.config import ExperimentConfig
+from maskrcnn_jax.data import source_name
+from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.reports import model_report
+from maskrcnn_jax.training import Evaluation
+
+USAGE = """usage: maskrcnn report CHECKPOINT --out DIR [--other CHECKPOINT] [--images N] [--FIELD VALUE ...]
+
+CHECKPOINT is a run folder (its best checkpoint is taken) or the folder of one checkpoint. The data are the validation data of its config,
+as in `maskrcnn eval`. `maskrcnn report CHECKPOINT --help` lists every field. Used most:
+
+  --out DIR                          report.json and report.html, one file that needs no network
+  --other CHECKPOINT                 a second model on the same data, side by side
+  --images N                         pictures of the N worst images; 24 by default
+  --data.val-annotations JSON --data.val-images DIR
+  --eval.batch-size N --eval.max-images N"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand(ExperimentConfig):
+    """Write a page about what a model does on the validation data: metrics, classes, confusions, kinds of errors, the worst images."""
+
+    out: Path = Path("report")
+    """Folder for report.json and report.html; made if missing."""
+    other: Path | None = None
+    """Run folder or folder of a second checkpoint, measured with its own model on the same data."""
+    images: int = 24
+    """Pictures of so many of the worst images."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    name, rest = first_argument(arguments, USAGE)
+    stored = checkpoint.load(name)
+    command = parse(ReportCommand, stored.config, rest, prog=f"maskrcnn report {name}")
+    if command.images < 0:
+        raise UserError(f"--images must not be negative; got {command.images}")
+    config = experiment_of(command)
+    checkpoints = {name: stored._replace(config=config)}
+    if command.other is not None:
+        checkpoints |= _other(str(command.other), name, config)
+    source = validation_source(name, config)
+    if getattr(source, "federated", False):
+        raise UserError(f"{source_name(source)}: {model_report.FEDERATED}")
+    command.out.mkdir(parents=True, exist_ok=True)  # what forbids it is told before anything is measured
+    results = {each: _measured(each, model) for each, model in checkpoints.items()}
+    found = {each: result.detections for each, result in results.items()}
+    limit = config.eval.max_detections
+    report = model_report.model_report(source_name(source), results[name].ground_truth, found, max_detections=limit)
+    pictures = model_report.worst_images(report, source, config.model.input, list(found.values()), command.images)
+    model_report.write_report(command.out, report, pictures)
+    Console().print(f"report.json and report.html: {command.out}", highlight=False, soft_wrap=True)
+
+
+def _other(other: str, name: str, config: ExperimentConfig) -> dict[str, Checkpoint]:
+    """The second checkpoint, as its own config describes the model, on the data of the first."""
+    if other == name:
+        raise UserError(f"--other {other} is the checkpoint that is measured already; give another, or leave it out")
+    stored = checkpoint.load(other)
+    return {other: stored._replace(config=replace(config, model=stored.config.model))}
+
+
+def _measured(name: str, model: Checkpoint) -> Evaluation:
+    source = validation_source(name, model.config)
+    return measured(predictor_of(name, model), source, model.config, f"evaluating {name}")
