@@ -4,12 +4,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import DownloadColumn, MofNCompleteColumn, Progress, ProgressColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TransferSpeedColumn
+from rich.text import Text
 
 from maskrcnn_jax import download
 
+
+class _Rate(ProgressColumn):
+    """Images a second, lately."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, once there is one."""
+        return Text("" if task.speed is None else f"{task.speed:.1f} images/s", style="progress.data.speed")
+
+
 BYTES = (DownloadColumn(), TransferSpeedColumn())
 ITEMS = (MofNCompleteColumn(),)
+IMAGES = (MofNCompleteColumn(), _Rate())
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from maskrcnn_jax.cli import (
     replay,
     report,
     show_data,
+    summary,
     train,
 )
 from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
@@ -26,12 +27,13 @@ USAGE = """usage: maskrcnn COMMAND ...
 
   train        train a model from a config
   eval         measure a checkpoint: box and mask AP, as COCO or LVIS does
-  predict      detect objects in images
+  predict      detect objects in images and videos
   inspect      show every stage of a model on one image as a page
   report       a page about what a model does on a dataset, or two models on the same
   check-data   what is wrong with the data of a config, and how the config fits them
   import-data  write a dataset of another format as COCO JSON
   prepare-data copy a dataset of any of these formats to a few large files, or COCO 2017, downloaded if need be
+  summary      a model's modules: shapes, parameters, FLOPs, memory
   show-data    draw what training sees of a config's images
   convert      read weights of torchvision and Detectron2, and write them
   compare      two models, or one and stored outputs of another system, stage by stage
@@ -48,6 +50,7 @@ COMMANDS = {
     "check-data": check_data.main,
     "import-data": import_data.main,
     "prepare-data": prepare_data.main,
+    "summary": summary.main,
     "show-data": show_data.main,
     "convert": convert.main,
     "compare": compare.main,

@@ -15,6 +15,7 @@ from maskrcnn_jax.data.composites import mosaic, paste
 from maskrcnn_jax.data.decode import ImageSizeError, image_files, read_header, read_image
 from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.loader import batches
+from maskrcnn_jax.data.media import Frame, count_frames, frames_of, media_files
 from maskrcnn_jax.data.mixed import MixedSource
 from maskrcnn_jax.data.opening import open_source
 from maskrcnn_jax.data.plan import Plan
@@ -35,6 +36,7 @@ from maskrcnn_jax.data.transforms import (
     rotate,
 )
 from maskrcnn_jax.data.unbatching import example_of, paste_grid
+from maskrcnn_jax.data.video import is_video, read_video_header, video_frames
 
 __all__ = [
     "COCO_CATEGORIES",
@@ -43,6 +45,7 @@ __all__ = [
     "CocoSource",
     "DataError",
     "Fault",
+    "Frame",
     "ImageSizeError",
     "MixedSource",
     "Plan",
@@ -60,6 +63,7 @@ __all__ = [
     "check_image",
     "check_source",
     "check_sources",
+    "count_frames",
     "covers_pixels",
     "crop",
     "crop_mask",
@@ -71,10 +75,13 @@ __all__ = [
     "flip_horizontal",
     "flip_image",
     "flip_vertical",
+    "frames_of",
     "image_files",
     "image_name",
+    "is_video",
     "jitter_colour",
     "make_batch",
+    "media_files",
     "mosaic",
     "nonempty_indices",
     "object_box",
@@ -88,6 +95,7 @@ __all__ = [
     "read_example",
     "read_header",
     "read_image",
+    "read_video_header",
     "repeat_factors",
     "resize",
     "resize_image",
@@ -99,4 +107,5 @@ __all__ = [
     "tight_box",
     "train_min_sides",
     "train_transform",
+    "video_frames",
 ]

@@ -13,7 +13,7 @@ from maskrcnn_jax.evaluation.matching import Metrics
 from maskrcnn_jax.evaluation.metrics import evaluate
 from maskrcnn_jax.evaluation.outcomes import outcomes
 from maskrcnn_jax.evaluation.overlaps import Overlaps, overlaps
-from maskrcnn_jax.evaluation.results import to_coco, write_predictions, write_results
+from maskrcnn_jax.evaluation.results import PredictionsFile, to_coco, write_results
 from maskrcnn_jax.evaluation.table import class_rows, class_table, summary_lines
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Kind",
     "Metrics",
     "Overlaps",
+    "PredictionsFile",
     "Resampled",
     "bootstrap",
     "calibration",
@@ -55,6 +56,5 @@ __all__ = [
     "run_coco",
     "summary_lines",
     "to_coco",
-    "write_predictions",
     "write_results",
 ]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -49,32 +49,63 @@ def write_results(path: str | Path, entries: Sequence[dict[str, Any]]) -> None:
     Path(path).write_text(json.dumps(list(entries)), encoding="utf-8")
 
 
-def write_predictions(path: str | Path, images: Sequence[str | Path], results: Sequence[Result], categories: Sequence[Category]) -> None:
-    """Write what was found in images outside any dataset as one COCO dataset JSON file.
+class PredictionsFile:
+    """What was found in images outside any dataset, as one COCO dataset JSON file that is written as results come.
 
-    `images` are numbered from 1 in their order, with `file_name`, `height` and `width`; an annotation is an entry of `to_coco`
-    (`score` among it) with an `id` from 1 and `iscrowd` 0; `categories` are those of the model.
+    with PredictionsFile("predictions.json", categories) as predictions:
+        predictions.add("a.png", result)
 
-    Args:
-      path: the file.
-      images: path of each image, as it shall be named.
-      results: of each image.
-      categories: label k is `categories[k - 1]`.
-
-    Raises:
-      OSError: the file cannot be written.
+    `images` are numbered from 1 in their order, with `file_name`, `height` and `width`, and of a video's frames `frame_index`; an
+    annotation is an entry of `to_coco` (`score` among it) with an `id` from 1 and `iscrowd` 0; `categories` are those of the model. The
+    rows of images alone are held in memory. The file is begun with the first result and is whole JSON once the block is left, by an
+    error too.
     """
-    rows = [
-        {"id": i, "file_name": str(image), "height": result.size[0], "width": result.size[1]}
-        for i, (image, result) in enumerate(zip(images, results, strict=True), 1)
-    ]
-    entries = [entry for i, result in enumerate(results, 1) for entry in to_coco(result, i, categories)]
-    dataset = {
-        "images": rows,
-        "annotations": [{"id": i, "iscrowd": 0, **entry} for i, entry in enumerate(entries, 1)],
-        "categories": [{"id": category.id, "name": category.name} for category in categories],
-    }
-    Path(path).write_text(json.dumps(dataset), encoding="utf-8")
+
+    def __init__(self, path: str | Path, categories: Sequence[Category]) -> None:
+        """Make nothing yet.
+
+        Args:
+          path: the file.
+          categories: label k is `categories[k - 1]`.
+        """
+        self.path, self.categories = Path(path), tuple(categories)
+        self._file: TextIO | None = None
+        self._images: list[dict[str, Any]] = []
+        self._annotations = 0
+
+    def add(self, image: str | Path, result: Result, frame_index: int | None = None) -> None:
+        """Add an image.
+
+        Args:
+          image: path of the image or video, as it shall be named.
+          result: what was found in it.
+          frame_index: of a frame of a video, counted from 0.
+
+        Raises:
+          OSError: the file cannot be written.
+        """
+        if self._file is None:
+            self._file = self.path.open("w", encoding="utf-8")
+            self._file.write('{"annotations": [')
+        number = len(self._images) + 1
+        row = {"id": number, "file_name": str(image), "height": result.size[0], "width": result.size[1]}
+        self._images.append(row if frame_index is None else {**row, "frame_index": frame_index})
+        for entry in to_coco(result, number, self.categories):
+            self._file.write(", " if self._annotations else "")
+            self._annotations += 1
+            self._file.write(json.dumps({"id": self._annotations, "iscrowd": 0, **entry}))
+
+    def __enter__(self) -> "PredictionsFile":
+        """The writer."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the file."""
+        if self._file is None:
+            return
+        categories = [{"id": category.id, "name": category.name} for category in self.categories]
+        with self._file:
+            self._file.write(f'], "images": {json.dumps(self._images)}, "categories": {json.dumps(categories)}}}')
 
 
 def _text(counts: bytes | str) -> str:

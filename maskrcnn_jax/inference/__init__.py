@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from maskrcnn_jax import checkpoint, models
-from maskrcnn_jax.inference.predictor import CALLS_AT_ONCE, Predictor, as_result, encode_masks
+from maskrcnn_jax.inference.predictor import Predictor, as_result, encode_masks
 
-__all__ = ["CALLS_AT_ONCE", "Predictor", "as_result", "encode_masks", "load"]
+__all__ = ["Predictor", "as_result", "encode_masks", "load"]
 
 
 def load(path: str | Path, *, batch_size: int = 1) -> Predictor:

@@ -2,10 +2,11 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import jax
@@ -22,9 +23,10 @@ from maskrcnn_jax.data import Size, canvas_for, check_image, resize_image, resiz
 from maskrcnn_jax.models import DATA_AXIS, Model, Variables
 from maskrcnn_jax.structs import Category, Detections, Result
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-CALLS_AT_ONCE = 8  # who has many images gives those of so many calls together: of various shapes, they fill their canvases' batches
+CALLS_AT_ONCE = 8  # a stream's images go to the model so many calls together: of various shapes, they fill their canvases' batches
 PASTED_AT_ONCE = 16  # masks in one call: bounds memory at so many images of the result's size
 PASTE_MULTIPLE = 128  # images are pasted into sides rounded up to this, so that few sizes are compiled
 MANY_CANVASES = 8  # of canvas `multiple`, whose number nothing bounds: each further one is compiled with a warning
@@ -98,6 +100,24 @@ class Predictor:
                 *(sum(cut), len(cut), len(images), self.model.config.detect.max_candidates),
             )
         return [results[i] for i in range(len(images))]
+
+    def stream(self, images: Iterable[tuple[T, Any]]) -> Iterator[tuple[T, Any, Result]]:
+        """Results of any number of images, of which as many as a few calls of the model take are held at a time.
+
+        Args:
+          images: pairs of whatever tells the caller which image it is, and the image, as in `__call__`.
+
+        Yields:
+          What tells which, the image, and its result, in the same order.
+
+        Raises:
+          DataError: as `__call__` does.
+        """
+        waiting = iter(images)
+        while chosen := list(islice(waiting, self.batch_size * CALLS_AT_ONCE)):
+            results = self([image for _, image in chosen])
+            yield from ((which, image, result) for (which, image), result in zip(chosen, results, strict=True))
+            chosen.clear()  # before the next ones are read
 
     def warmup(self, sizes: Iterable[Size] = ()) -> None:
         """Compile ahead, so that calls do not.

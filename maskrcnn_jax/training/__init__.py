@@ -1,12 +1,12 @@
 """Optimizer, step, metrics, loop."""
 
-from maskrcnn_jax.training.dry_run import dry_run
+from maskrcnn_jax.training.dry_run import dry_run, parameter_counts
 from maskrcnn_jax.training.inputs import check_classes, train_batches
 from maskrcnn_jax.training.interruption import EXIT_STATUS, Interrupted
 from maskrcnn_jax.training.loop import train
 from maskrcnn_jax.training.nonfinite import Dump, NonFiniteError, Replay, first_bad_array, read_dump, replay
 from maskrcnn_jax.training.processes import ProcessError, connect, in_all, is_main
-from maskrcnn_jax.training.start import check_variables, initial_variables
+from maskrcnn_jax.training.start import check_variables, initial_variables, state_shapes
 from maskrcnn_jax.training.validate import Evaluation, validate
 
 __all__ = [
@@ -25,8 +25,10 @@ __all__ = [
     "in_all",
     "initial_variables",
     "is_main",
+    "parameter_counts",
     "read_dump",
     "replay",
+    "state_shapes",
     "train",
     "train_batches",
     "validate",

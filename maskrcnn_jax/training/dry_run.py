@@ -121,13 +121,24 @@ def duration(seconds: float) -> str:
 
 def parameter_table(params: dict, model: Model, config: TrainConfig) -> Table:
     """Parameters of each module, trained and frozen."""
-    trained, frozen = split_frozen(params, model, config)
     table = Table("module", title="parameters")
     for title in ("trained", "frozen"):
         table.add_column(title, justify="right")
-    for module in (*params, None):
-        counts = [
-            sum(value.size for path, value in part.items() if module is None or path.split("/")[0] == module) for part in (trained, frozen)
-        ]
-        table.add_row(module or "all", *(f"{count:,}" for count in counts), end_section=module == list(params)[-1])
+    counts = parameter_counts(params, model, config, lambda path: path[0])
+    for module in params:
+        table.add_row(module, *(f"{count:,}" for count in counts[module]), end_section=module == list(params)[-1])
+    table.add_row("all", *(f"{sum(column):,}" for column in zip(*counts.values(), strict=True)))
     return table
+
+
+def parameter_counts(
+    params: dict, model: Model, config: TrainConfig, group: Callable[[tuple[str, ...]], str]
+) -> dict[str, tuple[int, int]]:
+    """How many numbers are trained and frozen in each group of parameters; `group` names that of a path (module, layer, ...)."""
+    counts: dict[str, tuple[int, int]] = {}
+    trained, frozen = split_frozen(params, model, config)
+    for path, value in (trained | frozen).items():
+        name = group(tuple(path.split("/")))
+        before = counts.get(name, (0, 0))
+        counts[name] = (before[0] + value.size * (path in trained), before[1] + value.size * (path in frozen))
+    return counts

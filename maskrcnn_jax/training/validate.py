@@ -14,7 +14,7 @@ from maskrcnn_jax import evaluation
 from maskrcnn_jax.config import AugmentConfig, ExperimentConfig
 from maskrcnn_jax.data import DataError, Plan, Source, batches, check_source, image_name, read_example, source_name
 from maskrcnn_jax.evaluation import Metrics
-from maskrcnn_jax.inference import CALLS_AT_ONCE, Predictor
+from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.models import Losses, Model, Variables
 from maskrcnn_jax.ops import ratio_value
 from maskrcnn_jax.structs import Batch, Ratio, Result
@@ -153,11 +153,10 @@ def _losses(model: Model, variables: Variables, batch: Batch, key: jax.Array) ->
 
 def _results(predictor: Predictor, source: Source, indices: range) -> Iterator[tuple[int, Result]]:
     """Image id and result, image by image; of an example only id and image are held, its masks are large."""
-    chunk = predictor.batch_size * CALLS_AT_ONCE
-    for start in range(0, len(indices), chunk):
-        ids, images = [], []
-        for i in indices[start : start + chunk]:
-            example = read_example(source, i, predictor.model.config.input)
-            ids.append(int(example.image_id))
-            images.append(example.image)
-        yield from zip(ids, predictor(images), strict=True)
+
+    def read(i: int) -> tuple[int, Any]:
+        example = read_example(source, i, predictor.model.config.input)
+        return int(example.image_id), example.image
+
+    for image_id, _, result in predictor.stream(map(read, indices)):
+        yield image_id, result

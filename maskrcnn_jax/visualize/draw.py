@@ -10,13 +10,13 @@ from maskrcnn_jax.structs import Category, Example, Outcomes, Result
 from maskrcnn_jax.visualize.boxes import Picture, line_width, readable, rectangle
 from maskrcnn_jax.visualize.colors import ASIDE, FOUND, MISSED, WRONG, Color, instance_color
 from maskrcnn_jax.visualize.masks import paint_mask
-from maskrcnn_jax.visualize.rendering import AnyImage
+from maskrcnn_jax.visualize.rendering import AnyImage, as_rgb
 from maskrcnn_jax.visualize.text import Label, write_labels
 
 _BOLD = 60  # sides of a typical object, in line widths, from which outlines are bold
 
 
-def draw(image: AnyImage, result: Result, categories: Sequence[Category], *, score_threshold: float = 0.5) -> Picture:
+def draw(image: AnyImage, result: Result, categories: Sequence[Category], *, score_threshold: float = 0.5, enlarge: bool = True) -> Picture:
     """Detections on their image, each with the label "name score".
 
     Args:
@@ -24,16 +24,17 @@ def draw(image: AnyImage, result: Result, categories: Sequence[Category], *, sco
       result: detections in the pixels of `image`; one mask at a time is decoded.
       categories: label k is `categories[k - 1]`.
       score_threshold: detections below it are not drawn.
+      enlarge: whether small images are enlarged, so that text can be read.
 
     Returns:
-      RGB picture, `image` times a whole number of at most 8 where its long side is below 640 pixels. Large objects lie under
-      small ones. Labels that would cover those of better detections are left out.
+      RGB picture, `image`, or to enlarge it `image` times a whole number of at most 8, until its long side is 640 pixels. Large objects
+      lie under small ones. Labels that would cover those of better detections are left out.
 
     Raises:
       ValueError: `result` is of an image of another size.
     """
     kept = [i for i, score in enumerate(result.scores) if score >= score_threshold]
-    return _paint(image, result, {i: _named(result, i, categories) for i in kept}, _instance_colors(result))
+    return _paint(image, result, {i: _named(result, i, categories) for i in kept}, _instance_colors(result), enlarge)
 
 
 def draw_example(example: Example, categories: Sequence[Category]) -> Picture:
@@ -90,12 +91,12 @@ def _instance_colors(result: Result) -> list[Color]:
     return [instance_color(int(label), i) for i, label in enumerate(result.labels)]
 
 
-def _paint(image: AnyImage, result: Result, texts: dict[int, str], colors: Sequence[Color]) -> Picture:
+def _paint(image: AnyImage, result: Result, texts: dict[int, str], colors: Sequence[Color], enlarge: bool = True) -> Picture:
     """The picture of the objects that have a text, which are in the order of their right to a label; `colors` are of all."""
     height, width = image.shape[:2]
     if (height, width) != tuple(result.size):
         raise ValueError(f"the image is {(height, width)}, the objects are of one of {tuple(result.size)}; pass the image they belong to")
-    picture, factor = readable(image)
+    picture, factor = readable(image) if enlarge else (as_rgb(image).copy(), 1)
     rectangles = {i: rectangle(result.boxes[i], factor, picture) for i in texts}
     areas = {i: int(mask_utils.area(result.masks[i])) for i in texts}
     thickness = line_width(picture)

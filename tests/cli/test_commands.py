@@ -15,6 +15,7 @@ from maskrcnn_jax.data import ShapesSource
 from maskrcnn_jax.data.shapes import CATEGORIES
 from maskrcnn_jax.inference import Predictor
 from tests import tiny
+from tests.data.videos import halves, write_video
 from tests.training.spectra import Spectra
 
 
@@ -185,7 +186,7 @@ def test_predict_writes_pictures_and_one_json(batch_size, trained, images, tmp_p
         assert drawn.shape[:2] >= original.shape[:2]
         assert drawn.shape != original.shape or not np.array_equal(drawn, original)
     count = len(found["annotations"])
-    assert f"{count} detections in 2 images, {count} drawn (score 0.0 and above): {out}\n" in capsys.readouterr().out
+    assert f"{count} detections in 2 images, {count} shown (score 0.0 and above): {out}\n" in capsys.readouterr().out
 
 
 def refused(arguments, capsys):
@@ -198,12 +199,13 @@ def refused(arguments, capsys):
 def test_two_images_of_one_name_are_refused(trained, images, tmp_path, capsys):
     images[0].with_suffix(".jpg").write_bytes(images[0].read_bytes())
     err = refused([trained, images[0], images[0].with_suffix(".jpg"), "--out", tmp_path / "found"], capsys)
-    assert "rgb.jpg: its picture would overwrite that of another image called rgb; predict them into two folders" in err
+    written = tmp_path / "found" / "rgb.png"
+    assert f"rgb.jpg: {written} would be written of it and of {images[0]} too; predict them into two folders" in err
     assert not (tmp_path / "found").exists()
 
 
 def test_no_images_are_refused(trained, tmp_path, capsys):
-    assert "name at least one image file after the checkpoint" in refused([trained, "--out", tmp_path / "found"], capsys)
+    assert "no files; name at least one image, video or folder of them" in refused([trained, "--out", tmp_path / "found"], capsys)
 
 
 def test_an_image_is_never_overwritten_by_its_picture(trained, images, capsys):
@@ -248,12 +250,12 @@ def test_images_that_cannot_be_read_are_named_at_the_end_and_the_others_are_done
         main(["predict", "run", *map(str, given), "--out", str(tmp_path / "found"), "--batch-size", str(batch_size)])
     assert end.value.code == 1
     printed = capsys.readouterr()
-    assert "maskrcnn predict: 2 of 4 images could not be predicted; all else is done. Predict these again once mended, into" in printed.err
-    assert "another folder by --out:\n" in printed.err
+    assert "maskrcnn predict: 2 of 4 files could not be predicted, or not to the end; all else is done. Predict these again" in printed.err
+    assert "into another folder by --out:\n" in printed.err
     for path in bad:
         assert f"\n  {path}: corrupt, truncated or not an image" in printed.err
     assert printed.err.count("replace the file, or leave the image out") == 2
-    assert f"in 2 images, 2 drawn (score 0.5 and above): {tmp_path / 'found'}" in printed.out
+    assert f"in 2 images, 2 shown (score 0.5 and above): {tmp_path / 'found'}" in printed.out
     found = json.loads((tmp_path / "found" / "predictions.json").read_text())
     assert [image["file_name"] for image in found["images"]] == [str(image) for image in images]
     assert {entry["image_id"] for entry in found["annotations"]} == {1, 2}
@@ -269,7 +271,7 @@ def test_an_image_that_fits_no_canvas_is_named_at_the_end_and_the_others_are_don
     Image.new("RGB", (64, 64)).save(square)
     Image.new("RGB", (128, 64)).save(wide)
     err = refused(["run", wide, square, "--out", tmp_path / "found"], capsys)
-    assert "1 of 2 images could not be predicted; all else is done" in err
+    assert "1 of 2 files could not be predicted, or not to the end; all else is done" in err
     assert f"\n  {wide}: resized to 64 x 128 (height x width) it fits none of model.input.canvases" in err
     assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["predictions.json", "square.png"]
 
@@ -279,7 +281,7 @@ def test_where_no_image_can_be_read_the_same_command_works_once_they_are_mended(
     path = tmp_path / "bad.png"
     path.write_bytes(b"no image")
     err = refused(["run", path, "--out", tmp_path / "found"], capsys)
-    assert "maskrcnn predict: 1 of 1 image could not be predicted" in err
+    assert "maskrcnn predict: 1 of 1 file could not be predicted" in err
     assert f"{path}: corrupt" in err
     path.write_bytes(images[0].read_bytes())
     main(["predict", "run", str(path), "--out", str(tmp_path / "found")])
@@ -287,8 +289,8 @@ def test_where_no_image_can_be_read_the_same_command_works_once_they_are_mended(
 
 
 @pytest.mark.usefixtures("instant")
-@pytest.mark.parametrize(("threshold", "says"), [("0.5", "1 drawn (score 0.5 and above)"), ("0.9", "0 drawn (score 0.9 and above)")])
-def test_what_is_drawn_is_counted_apart(threshold, says, images, tmp_path, capsys):
+@pytest.mark.parametrize(("threshold", "says"), [("0.5", "1 shown (score 0.5 and above)"), ("0.9", "0 shown (score 0.9 and above)")])
+def test_what_is_shown_is_counted_apart(threshold, says, images, tmp_path, capsys):
     main(["predict", "run", str(images[0]), "--out", str(tmp_path / "found"), "--score-threshold", threshold])
     assert f"1 detection in 1 image, {says}: {tmp_path / 'found'}\n" in capsys.readouterr().out
 
@@ -300,8 +302,8 @@ def test_what_was_found_before_the_command_is_stopped_is_written(images, tmp_pat
             raise KeyboardInterrupt
         return np.zeros((64, 64, 3), np.uint8)
 
-    monkeypatch.setattr("maskrcnn_jax.cli.predict.read_channels", stopped)
-    monkeypatch.setattr(inference, "CALLS_AT_ONCE", 1)
+    monkeypatch.setattr("maskrcnn_jax.data.media.read_channels", stopped)
+    monkeypatch.setattr("maskrcnn_jax.inference.predictor.CALLS_AT_ONCE", 1)
     with pytest.raises(SystemExit, match="130"):
         main(["predict", "run", *map(str, images), "--out", str(tmp_path / "found")])
     found = json.loads((tmp_path / "found" / "predictions.json").read_text())
@@ -309,19 +311,43 @@ def test_what_was_found_before_the_command_is_stopped_is_written(images, tmp_pat
 
 
 @pytest.mark.usefixtures("instant")
-def test_a_folder_stands_for_the_image_files_in_it(images, tmp_path):
-    (images[0].parent / "notes.txt").write_text("no image")
-    main(["predict", "run", str(images[0].parent), "--out", str(tmp_path / "found")])
+def test_a_folder_stands_for_the_images_and_videos_in_it(images, tmp_path, capsys):
+    folder = images[0].parent
+    (folder / "notes.txt").write_text("no image")
+    (folder / "more").mkdir()
+    write_video(folder / "moving.avi", halves(3))
+    main(["predict", "run", str(folder), "--out", str(tmp_path / "found"), "--masks"])
     found = json.loads((tmp_path / "found" / "predictions.json").read_text())
-    assert [image["file_name"] for image in found["images"]] == [str(images[1]), str(images[0])]
+    assert [image["file_name"] for image in found["images"]] == [str(path) for path in (images[1], *[folder / "moving.avi"] * 3, images[0])]
+    assert sorted(path.name for path in (tmp_path / "found").iterdir()) == [
+        "grey.png",
+        "masks",
+        "moving.mp4",
+        "predictions.json",
+        "rgb.png",
+    ]
+    assert sorted(path.name for path in (tmp_path / "found" / "masks").iterdir()) == ["grey.png", "moving", "rgb.png"]
+    printed = capsys.readouterr()
+    assert "5 detections in 2 images and 3 frames, 5 shown (score 0.5 and above)" in printed.out
+    assert f"{folder}: left out, for it is neither image nor video: more/, notes.txt; name what is wanted of it, too\n" in printed.err
+    assert re.search(r"predicting .*100% .*5/5 .*images/s", printed.err)
+
+
+@pytest.mark.usefixtures("instant")
+def test_flags_choose_what_is_written(images, tmp_path, capsys):
+    main(["predict", "run", str(images[0]), "--out", str(tmp_path / "found"), "--no-pictures", "--no-json", "--masks"])
+    assert [path.name for path in (tmp_path / "found").rglob("*")] == ["masks", "rgb.png"]
+    err = refused(["run", images[0], "--out", tmp_path / "none", "--no-pictures", "--no-json"], capsys)
+    assert "neither pictures nor masks nor JSON are to be written; leave out --no-pictures or --no-json, or add --masks" in err
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_is_no_image_file_is_refused_before_the_model_is_loaded(images, tmp_path, capsys):
     missing, folder = tmp_path / "gone.png", tmp_path / "pictures"
     folder.mkdir()
     for path, fault in (
-        (missing, "no such image file; correct the path"),
-        (folder, "no image file in this folder; name image files, or the folder that holds them"),
+        (missing, "no such file; correct the path"),
+        (folder, "no image or video in this folder; name files, or the folder that holds them"),
     ):
         err = refused(["no run", *images, path, "--out", tmp_path / "found"], capsys)
         assert err == f"maskrcnn predict: {path}: {fault}\n"
@@ -337,6 +363,14 @@ def test_out_must_be_a_folder(images, capsys):
 def test_a_score_threshold_is_a_probability(threshold, images, tmp_path, capsys):
     err = refused(["no run", images[0], "--out", tmp_path / "found", "--score-threshold", threshold], capsys)
     assert "--score-threshold must lie between 0 and 1" in err
+
+
+def test_summary_prints_the_modules_on_the_asked_canvas(tiny_config, capsys):
+    main(["summary", str(tiny_config), "--canvas", "96", "64", "--model.num-classes", "2"])
+    out = capsys.readouterr().out
+    assert "one image on a canvas of 96 x 64" in out
+    assert re.search(r"box_head .*8x3, 8x3x4", out)  # 8 proposals, background and two classes
+    assert "FLOPs: two a multiply-add" in out
 
 
 def test_show_data_draws_training_images_with_the_changed_fields(tiny_config, tmp_path, capsys):

@@ -61,14 +61,14 @@ def test_an_unknown_command_is_a_usage_error(arguments, capsys):
     assert ([f"maskrcnn: no command {word!r}" for word in arguments] or ["usage: maskrcnn COMMAND ..."]) == err.splitlines()[:1]
 
 
-@pytest.mark.parametrize("command", ["train", "eval", "check-data"])
+@pytest.mark.parametrize("command", ["train", "eval", "check-data", "summary"])
 def test_a_command_without_its_argument_is_a_usage_error(command, capsys):
     code, _, err = ends([command], capsys)
     assert code == 2
     assert f"usage: maskrcnn {command}" in err
 
 
-@pytest.mark.parametrize("command", ["train", "eval", "predict", "show-data"])
+@pytest.mark.parametrize("command", ["train", "eval", "predict", "show-data", "summary"])
 def test_a_command_s_help_is_no_error(command, capsys):
     code, out, _ = ends([command, "--help"], capsys)
     assert code == 0

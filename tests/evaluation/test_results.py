@@ -6,7 +6,7 @@ import pytest
 from pycocotools import mask as mask_utils
 from rich.console import Console
 
-from maskrcnn_jax.evaluation import Metrics, class_table, summary_lines, to_coco, write_predictions, write_results
+from maskrcnn_jax.evaluation import Metrics, PredictionsFile, class_table, summary_lines, to_coco, write_results
 from maskrcnn_jax.structs import Category, Result
 
 CATEGORIES = (Category(17, "cat"), Category(90, "toothbrush"))
@@ -48,7 +48,9 @@ def test_written_results_read_back_with_their_masks(tmp_path):
 
 
 def test_predictions_are_a_dataset_of_their_own(tmp_path):
-    write_predictions(tmp_path / "predictions.json", ["a.png", tmp_path / "b.png"], [result(1), result(2)], CATEGORIES)
+    with PredictionsFile(tmp_path / "predictions.json", CATEGORIES) as predictions:
+        predictions.add("a.png", result(1))
+        predictions.add(tmp_path / "b.png", result(2))
     read = json.loads((tmp_path / "predictions.json").read_text())
     assert read["images"] == [
         {"id": 1, "file_name": "a.png", "height": 6, "width": 8},
@@ -59,10 +61,43 @@ def test_predictions_are_a_dataset_of_their_own(tmp_path):
     assert read["annotations"] == [{"id": i, "iscrowd": 0, **entry} for i, entry in enumerate(entries, 1)]
 
 
+def test_frames_have_numbers_and_images_without_objects_have_rows(tmp_path):
+    with PredictionsFile(tmp_path / "predictions.json", CATEGORIES) as predictions:
+        for i in range(3):
+            predictions.add("a.mp4", result(i % 2), frame_index=i)
+    read = json.loads((tmp_path / "predictions.json").read_text())
+    row = {"file_name": "a.mp4", "height": 6, "width": 8}
+    assert read["images"] == [{"id": i + 1, **row, "frame_index": i} for i in range(3)]
+    assert [(entry["id"], entry["image_id"]) for entry in read["annotations"]] == [(1, 2)]
+
+
+def test_what_was_added_before_an_error_is_whole_json_and_nothing_makes_no_file(tmp_path):
+    for count, name in ((0, "none.json"), (1, "one.json")):
+        with pytest.raises(KeyboardInterrupt), PredictionsFile(tmp_path / name, CATEGORIES) as predictions:
+            add_and_stop(predictions, count)
+    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]
+    assert len(json.loads((tmp_path / "one.json").read_text())["annotations"]) == 2
+
+
+def add_and_stop(predictions, count):
+    for _ in range(count):
+        predictions.add("a.png", result(2))
+    raise KeyboardInterrupt
+
+
+def test_results_are_written_as_they_come(tmp_path):
+    with PredictionsFile(tmp_path / "predictions.json", CATEGORIES) as predictions:
+        for _ in range(1000):
+            predictions.add("a.png", result(1))
+        assert (tmp_path / "predictions.json").stat().st_size > 50_000
+
+
 def test_writing_into_a_missing_folder_names_it(tmp_path):
     with pytest.raises(OSError) as error:
         write_results(tmp_path / "absent" / "results.json", [])
     assert "absent" in str(error.value)
+    with pytest.raises(OSError, match="absent"):
+        PredictionsFile(tmp_path / "absent" / "predictions.json", CATEGORIES).add("a.png", result(1))
 
 
 def metrics(ap, cat):

@@ -1,3 +1,4 @@
+import itertools
 import logging
 from dataclasses import replace
 
@@ -45,6 +46,26 @@ def test_results_keep_the_order_and_come_in_each_image_s_own_pixels(batch_size):
         drawn = mask_utils.decode(mask)
         assert drawn[12:20, box[0] + 4 : box[2] - 4].all()
         assert drawn.sum() <= (box[2] - box[0] + 3) * (box[3] - box[1] + 3)
+
+
+def test_a_stream_gives_each_image_its_name_back_and_reads_no_further_than_it_must():
+    images = {i: with_square(64, 64, 10 + i % 8, 8, 30, 24) for i in range(40)}
+    read = []
+
+    def endless():
+        for i in itertools.count():
+            read.append(i)
+            yield f"image {i}", images[i % 40]
+
+    predictor = predictor_of(tiny.stand_in(CONFIG), 2)
+    found = list(itertools.islice(predictor.stream(endless()), 20))
+    assert read == list(range(32))  # 2 calls' 16 images, a few of which are waiting
+    together = predictor([images[i] for i in range(20)])
+    for i, ((name, image, result), alone) in enumerate(zip(found, together, strict=True)):
+        assert name == f"image {i}"
+        assert image is images[i]
+        np.testing.assert_array_equal(result.boxes, alone.boxes)
+    assert list(predictor.stream([])) == []
 
 
 def test_boxes_are_scaled_by_each_axis_own_ratio():
