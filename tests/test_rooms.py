@@ -20,13 +20,13 @@ MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models", "errors", "download"}
 MAY_IMPORT["inference"] = MAY_IMPORT["weights"] | {"checkpoint", "data"}
 MAY_IMPORT["training"] = MAY_IMPORT["inference"] | {"inference", "evaluation", "visualize", "weights"}
 MAY_IMPORT["reports"] = MAY_IMPORT["training"] | {"training"}
-MAY_IMPORT["convert"] = MAY_IMPORT["reports"]
+MAY_IMPORT["convert"] = MAY_IMPORT["matterport"] = MAY_IMPORT["reports"]
 MAY_IMPORT["cli"] = MAY_IMPORT["reports"] | {"reports", "convert"}
 MAY_IMPORT["__init__"] = MAY_IMPORT["reports"] | {"reports"}
 
 NEVER = {"torch", "torchvision", "tensorflow"}
 WITHOUT_JAX = {"data", "download", "config", "structs", "errors"}
-THROUGH_BUILD = {"training", "cli"}
+THROUGH_BUILD = {"training", "cli", "matterport"}
 # What rooms that reach a model through `models.build` may name: the function, the types it speaks of, and its mesh.
 DOOR = {"build", "Model", "Variables", "Features", "Losses", "Trace", "TrainTrace", "DATA_AXIS", "make_mesh", "one_device_mesh"}
 
