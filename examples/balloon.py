@@ -30,9 +30,8 @@ class BalloonDataset(matterport.Dataset):
                 self.add_image("balloon", image_id=entry["filename"], path=folder / entry["filename"], polygons=polygons)
 
     def load_mask(self, image_id):
-        height, width = self.sizes[image_id].tolist()
         outlines = [np.stack([p["all_points_x"], p["all_points_y"]], axis=1) for p in self.image_info[image_id]["polygons"]]
-        masks = [bitmap([outline.ravel().tolist()], height, width) for outline in outlines]
+        masks = [bitmap([outline.ravel().tolist()], *self.sizes[image_id].tolist()) for outline in outlines]
         return np.stack(masks, axis=2), np.ones(len(masks), np.int32)
 
     def image_reference(self, image_id):
