@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as mask_utils
@@ -40,11 +40,11 @@ class MaskRCNN:
       log_dir: where `train` makes a run folder a call: `model_dir`, NAME in lower case and the time.
     """
 
-    def __init__(self, mode: Literal["training", "inference"], config: Config, model_dir: str | Path) -> None:
+    def __init__(self, mode: str, config: Config, model_dir: str | Path) -> None:
         """Check the configuration; nothing is written.
 
         Args:
-          mode: what the object is for.
+          mode: "training" or "inference".
           config: an instance of a subclass of `Config`.
           model_dir: folder of the runs.
 

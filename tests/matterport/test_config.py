@@ -100,7 +100,11 @@ def test_every_attribute_makes_a_field_or_can_have_one_value_alone():
 
 def test_the_table_of_the_page_is_that_of_the_code():
     rows = re.findall(r"^\| (`[A-Z_`, ]+`) \| (.*?) \|", PAGE, re.MULTILINE)
-    told = {name: set(re.findall(r"`((?:model|data|train|eval|optimizer)\.[a-z_.]+)`", cell)) for names, cell in rows for name in re.findall(r"\w+", names)}
+    told = {
+        name: set(re.findall(r"`((?:model|data|train|eval|optimizer)\.[a-z_.]+)`", cell))
+        for names, cell in rows
+        for name in re.findall(r"\w+", names)
+    }
     fields = {name: {field for field, (names, _) in FIELDS.items() if name in names} for name in ATTRIBUTES}
     assert {name: found for name, found in told.items() if fields.get(name)} == {name: made for name, made in fields.items() if made}
     assert set(told) == ATTRIBUTES
