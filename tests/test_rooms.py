@@ -92,6 +92,8 @@ def test_rooms_import_only_what_the_plan_allows():
         ("training/loop.py", "from maskrcnn_jax.models.mask_rcnn import init", "maskrcnn_jax.models.mask_rcnn.init"),
         ("training/loop.py", "import maskrcnn_jax.models.mask_rcnn", "maskrcnn_jax.models.mask_rcnn"),
         ("cli/train.py", "from maskrcnn_jax.nn import resnet", "maskrcnn_jax.nn.resnet"),
+        ("data/coco.py", "from maskrcnn_jax import matterport", "maskrcnn_jax.matterport"),
+        ("matterport/model.py", "from maskrcnn_jax.models.mask_rcnn import init", "maskrcnn_jax.models.mask_rcnn.init"),
         ("__init__.py", "from maskrcnn_jax.cli import main", "maskrcnn_jax.cli.main"),
         ("weights/torch.py", "import torch", "torch"),
         ("weights/torch.py", "from torchvision.models import detection", "torchvision.models.detection"),

@@ -12,6 +12,7 @@ from examples import balloon, shapes
 from maskrcnn_jax import CocoSource, DataError, models
 from maskrcnn_jax.checkpoint import load
 from maskrcnn_jax.data.formats import read_format, write_coco
+from maskrcnn_jax.matterport.config import CONSTANTS
 from maskrcnn_jax.weights import backbone_to_classifier
 from tests import tiny
 from tests.matterport.tiny import shrink
@@ -72,8 +73,10 @@ def write_classifier(path):
     np.savez(path, **backbone_to_classifier(variables))
 
 
+@pytest.mark.slow  # a whole network is traced and compiled, in training and in detection
 def test_balloon_trains_heads_on_a_classifier_and_leaves_colour_to_what_it_finds(tmp_path, monkeypatch):
     shrink(monkeypatch, balloon.BalloonConfig)
+    monkeypatch.setitem(CONSTANTS, "eval.losses", False)  # which would compile the network once more; test_model.py has them
     for subset, count in (("train", 4), ("val", 2)):
         draw_balloons(tmp_path / "balloon" / subset, count)
     write_classifier(tmp_path / "resnet18.npz")
@@ -86,7 +89,7 @@ def test_balloon_trains_heads_on_a_classifier_and_leaves_colour_to_what_it_finds
     kept = backbone_to_classifier(trained.variables)
     assert all(np.array_equal(kept[name], array) for name, array in np.load(tmp_path / "resnet18.npz").items())
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert {"mask_AP", "loss_mask"} <= set(lines[-1]["val"])
+    assert "mask_AP" in lines[-1]["val"]
 
     picture = tmp_path / "balloon" / "val" / "1.png"
     arguments = f"--image {picture} --out {tmp_path}/splash.png --logs {tmp_path}/logs"
