@@ -21,8 +21,8 @@ class ShapesDataset(matterport.Dataset):
         for number, name in enumerate(("square", "circle", "triangle"), start=1):
             self.add_class("shapes", number, name)
         for i in range(count):
-            centres = draw(side // 6, side - side // 6, (draw(1, 5), 2, 1, 1))
-            shapes = [(draw(1, 4), centre, draw(side // 6, side // 4), draw(0, 256, 3)) for centre in centres]
+            shapes = [(draw(1, 4), draw(0, side, (2, 1, 1)), draw(side // 6, side // 4), draw(0, 256, 3)) for _ in range(draw(1, 5))]
+            shapes.sort(key=lambda shape: -shape[2])  # small ones last: what is drawn later hides what is drawn earlier
             self.add_image("shapes", i, path=None, height=side, width=side, ground=draw(0, 256, 3), shapes=shapes)
 
     def load_image(self, image_id):
@@ -35,7 +35,7 @@ class ShapesDataset(matterport.Dataset):
     def load_mask(self, image_id):
         info = self.image_info[image_id]
         whole = [self.covered(info, *shape) for *shape, _ in info["shapes"]]
-        visible = [mask & ~np.any(whole[i + 1 :], axis=0) for i, mask in enumerate(whole)]  # later ones hide earlier ones
+        visible = [mask & ~np.any(whole[i + 1 :], axis=0) for i, mask in enumerate(whole)]
         return np.stack(visible, axis=2), np.array([kind for kind, *_ in info["shapes"]])
 
     def covered(self, info, kind, centre, size):

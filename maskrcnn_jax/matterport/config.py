@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -57,8 +58,8 @@ class Config:
     LEARNING_RATE = 0.001
     LEARNING_MOMENTUM = 0.9
     WEIGHT_DECAY = 0.0001
-    LOSS_WEIGHTS: Mapping[str, float] = dict.fromkeys(
-        ("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss"), 1.0
+    LOSS_WEIGHTS: Mapping[str, float] = MappingProxyType(
+        dict.fromkeys(("rpn_class_loss", "rpn_bbox_loss", "mrcnn_class_loss", "mrcnn_bbox_loss", "mrcnn_mask_loss"), 1.0)
     )
     USE_RPN_ROIS = True
     TRAIN_BN: bool | None = False
@@ -223,7 +224,7 @@ ONLY: dict[str, tuple[Any, str]] = {
         "every image is resized.",
     ),
     "LOSS_WEIGHTS": (
-        Config.LOSS_WEIGHTS,
+        dict(Config.LOSS_WEIGHTS),
         f'The five losses are summed as they are; to move a part more slowly {OVERRIDE} and set optimizer.layer_rates ("rpn_head/*=0.5").',
     ),
     "RPN_ANCHOR_STRIDE": (1, "Every cell has anchors; give fewer RPN_ANCHOR_RATIOS, or a lower PRE_NMS_LIMIT."),

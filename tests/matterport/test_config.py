@@ -160,6 +160,12 @@ def test_attributes_of_your_own_take_lower_case_and_instances_may_change_theirs(
         config.experiment()
 
 
+def test_loss_weights_cannot_be_changed_in_place():
+    with pytest.raises(TypeError):
+        Balloon.LOSS_WEIGHTS["rpn_class_loss"] = 2.0
+    assert experiment(LOSS_WEIGHTS=dict(Balloon.LOSS_WEIGHTS)) == experiment()
+
+
 def test_display_prints_all(capsys):
     Balloon().display()
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())

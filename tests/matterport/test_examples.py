@@ -103,7 +103,7 @@ def test_balloon_trains_heads_on_a_classifier_and_leaves_colour_to_what_it_finds
 
 def test_shapes_are_squares_circles_and_triangles_of_which_later_ones_hide_earlier_ones():
     dataset = shapes.ShapesDataset()
-    dataset.load_shapes(30, 128, np.random.default_rng(0).integers)
+    dataset.load_shapes(150, 128, np.random.default_rng(0).integers)
     dataset.prepare()
     assert dataset.class_names == ["BG", "square", "circle", "triangle"]
     alone = {}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
@@ -5,7 +7,8 @@ from pycocotools import mask as mask_utils
 from maskrcnn_jax import ConfigError, Predictor, WeightsError, matterport, models
 from maskrcnn_jax import checkpoint as checkpoints
 from maskrcnn_jax.checkpoint import CheckpointError
-from maskrcnn_jax.matterport.model import _named
+from maskrcnn_jax.matterport.model import LAYERS, _named
+from maskrcnn_jax.models import build
 from maskrcnn_jax.structs import Result
 from tests import tiny
 from tests.matterport.tiny import VALUES
@@ -55,6 +58,25 @@ def test_a_call_of_train_is_a_run_of_its_epochs_that_begins_where_the_last_ended
     assert ended.config.train.new_classes is False
     assert ended.categories == tiny.Squares.categories
     assert logs.find_last() == second / "checkpoints" / "4"
+
+
+@pytest.mark.parametrize(
+    ("layers", "trained"),
+    [
+        ("heads", ""),
+        ("5+", "res5"),
+        ("4+", "res4 res5"),
+        ("3+", "res3 res4 res5"),
+        ("all", "stem res2 res3 res4 res5"),
+    ],
+)
+def test_layers_are_those_that_matterport_trains(layers, trained):
+    config = Config().experiment().model
+    model = build(replace(config, backbone=replace(config.backbone, frozen_stages=LAYERS[layers])))
+    stages = {"stem": "stem"} | {f"res{n}_0": f"res{n}" for n in (2, 3, 4, 5)}
+    paths = {name: ("backbone", layer, "conv1", "conv", "kernel") for layer, name in stages.items()}
+    assert [name for name, path in paths.items() if not model.is_frozen(path)] == trained.split()
+    assert not any(model.is_frozen((module, "layer", "kernel")) for module in ("fpn", "rpn_head", "box_head", "mask_head"))
 
 
 def test_find_last_takes_the_newest_training_of_this_name_that_has_a_checkpoint(logs, tmp_path):
