@@ -20,13 +20,13 @@ MAY_IMPORT["weights"] = MAY_IMPORT["models"] | {"models", "errors", "download"}
 MAY_IMPORT["inference"] = MAY_IMPORT["weights"] | {"checkpoint", "data"}
 MAY_IMPORT["training"] = MAY_IMPORT["inference"] | {"inference", "evaluation", "visualize", "weights"}
 MAY_IMPORT["reports"] = MAY_IMPORT["training"] | {"training"}
-MAY_IMPORT["convert"] = MAY_IMPORT["reports"]
+MAY_IMPORT["convert"] = MAY_IMPORT["matterport"] = MAY_IMPORT["reports"]
 MAY_IMPORT["cli"] = MAY_IMPORT["reports"] | {"reports", "convert"}
 MAY_IMPORT["__init__"] = MAY_IMPORT["reports"] | {"reports"}
 
 NEVER = {"torch", "torchvision", "tensorflow"}
 WITHOUT_JAX = {"data", "download", "config", "structs", "errors"}
-THROUGH_BUILD = {"training", "cli"}
+THROUGH_BUILD = {"training", "cli", "matterport"}
 # What rooms that reach a model through `models.build` may name: the function, the types it speaks of, and its mesh.
 DOOR = {"build", "Model", "Variables", "Features", "Losses", "Trace", "TrainTrace", "DATA_AXIS", "make_mesh", "one_device_mesh"}
 
@@ -92,6 +92,8 @@ def test_rooms_import_only_what_the_plan_allows():
         ("training/loop.py", "from maskrcnn_jax.models.mask_rcnn import init", "maskrcnn_jax.models.mask_rcnn.init"),
         ("training/loop.py", "import maskrcnn_jax.models.mask_rcnn", "maskrcnn_jax.models.mask_rcnn"),
         ("cli/train.py", "from maskrcnn_jax.nn import resnet", "maskrcnn_jax.nn.resnet"),
+        ("data/coco.py", "from maskrcnn_jax import matterport", "maskrcnn_jax.matterport"),
+        ("matterport/model.py", "from maskrcnn_jax.models.mask_rcnn import init", "maskrcnn_jax.models.mask_rcnn.init"),
         ("__init__.py", "from maskrcnn_jax.cli import main", "maskrcnn_jax.cli.main"),
         ("weights/torch.py", "import torch", "torch"),
         ("weights/torch.py", "from torchvision.models import detection", "torchvision.models.detection"),

@@ -12,7 +12,7 @@ from maskrcnn_jax.data.coco_json import read_coco_json
 from maskrcnn_jax.data.coco_masks import bitmap, covers_pixels
 from maskrcnn_jax.data.colour import blur, jitter_colour
 from maskrcnn_jax.data.composites import mosaic, paste
-from maskrcnn_jax.data.decode import ImageSizeError, image_files, read_header, read_image
+from maskrcnn_jax.data.decode import ImageSizeError, image_files, read_header, read_image, read_size
 from maskrcnn_jax.data.faults import Fault, Tell
 from maskrcnn_jax.data.loader import batches
 from maskrcnn_jax.data.media import Frame, count_frames, frames_of, media_files
@@ -95,6 +95,7 @@ __all__ = [
     "read_example",
     "read_header",
     "read_image",
+    "read_size",
     "read_video_header",
     "repeat_factors",
     "resize",
