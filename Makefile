@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test test-fast test-python coverage golden fuzz soak short lint audit format parity numerics pictures mutants bench bench-nuclei bench-overfit bench-scaling bench-index clean
+.PHONY: demo test test-fast test-python coverage golden fuzz soak short lint audit format parity numerics pictures mutants bench bench-nuclei bench-overfit bench-scaling bench-index bench-augment clean
 
 # glibc gives the arrays of a step back to the system after it, and takes zeroed pages for the next: a fifth of the demo's step. So
 # it keeps them here. A large model would fragment what is kept (12 GB instead of 4 for nuclei), so nothing else does.
@@ -84,6 +84,9 @@ bench-scaling: $(VENV)/.package  ## weak scaling, simulated and as arithmetic
 
 bench-index: $(VENV)/.package  ## a dataset of a million images: start-up time and memory
 	$(BIN)/python scripts/bench_index.py
+
+bench-augment: $(VENV)/.package  ## large-scale jitter and copy-paste on nuclei, against none: six runs
+	$(BIN)/python scripts/bench_augment.py
 
 bench-overfit: $(VENV)/.package
 	$(BIN)/python scripts/bench_overfit.py
