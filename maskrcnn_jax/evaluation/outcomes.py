@@ -3,6 +3,7 @@
 import numpy as np
 from pycocotools import mask as mask_utils
 
+from maskrcnn_jax.evaluation.overlaps import best_match
 from maskrcnn_jax.structs import Example, Outcomes, Result
 
 
@@ -18,16 +19,16 @@ def outcomes(result: Result, truth: Example, *, iou: float) -> Outcomes:
       iou: above 0.
     """
     found, aside = (np.zeros(len(result.scores), np.bool_) for _ in range(2))
-    taken = np.zeros(len(truth.labels), np.bool_)
+    free = ~truth.crowd
     overlap = _overlaps(result.boxes, truth.boxes, truth.crowd)
     same = result.labels[:, None] == truth.labels[None, :]
-    for i, row in enumerate(np.where(same & (overlap >= iou), overlap, -1.0)):
-        free = np.where(taken | truth.crowd, -1.0, row)
-        if (free > 0).any():
-            taken[np.flatnonzero(free == free.max())[-1]] = found[i] = True  # of equals the last, as pycocotools
+    for i, row in enumerate(overlap):
+        match = best_match(row, free & same[i], iou)
+        if match is not None:
+            found[i], free[match] = True, False
         else:
-            aside[i] = bool((row[truth.crowd] > 0).any())
-    return Outcomes(found, aside, ~taken & ~truth.crowd)
+            aside[i] = bool((row[same[i] & truth.crowd] >= iou).any())
+    return Outcomes(found, aside, free)
 
 
 def _overlaps(boxes: np.ndarray, gt_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
