@@ -1,6 +1,7 @@
 """Checkpoints: what a model is, and what training needs to go on, through Orbax."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,8 @@ class CheckpointWriter:
 
     @contextmanager
     def _failure_is_told(self, step: int) -> Iterator[None]:
+        log = logging.getLogger("absl")
+        log.addFilter(_is_no_thread_s)
         try:
             yield
         except Exception as error:  # whatever Orbax and what it is made of raise where a disk is full
@@ -117,10 +120,17 @@ class CheckpointWriter:
                 f"{self._manager.directory}: the checkpoint of step {step} could not be written ({_first_line(error)}); those before it "
                 "are whole: see that the disk can be written and has space, then go on with --resume"
             ) from error
+        finally:
+            log.removeFilter(_is_no_thread_s)
 
     def close(self) -> None:
         """Release the folder."""
         self._manager.close()
+
+
+def _is_no_thread_s(record: logging.LogRecord) -> bool:
+    """False for what a thread of Orbax logs, with its traceback, before the same is raised."""
+    return "_SignalingThread" not in record.getMessage()
 
 
 def latest_step(run_dir: Path) -> int | None:
