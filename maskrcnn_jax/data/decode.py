@@ -134,12 +134,16 @@ def readable(path: Path) -> Iterator[None]:
     """What opening or decoding the image file `path` raises within is a DataError."""
     try:
         yield
-    except (DataError, MemoryError):
+    except DataError:
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such image file; restore it, or leave the image out") from None
     except PermissionError:
         raise DataError(f"{path}: this user may not read it; change the file's permissions") from None
+    except MemoryError:  # also of a damaged length, of which a buffer is made before it is read
+        raise DataError(
+            f"{path}: needs more memory than there is; replace the file if it is damaged, or cut the image into tiles"
+        ) from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: too large for Pillow ({error}); cut the image into tiles, or shrink it (and its annotations)") from error
     except Exception as error:  # of bad bytes Pillow's readers raise whatever comes

@@ -378,3 +378,14 @@ def test_labels_within_another_file(tmp_path, rgb):
     with pytest.raises(DataError) as error:
         read_labels(tmp_path / "b.json", content=content[:60])
     assert "b.json: corrupt, truncated or not an image" in str(error.value)
+
+
+def test_more_memory_than_there_is_is_an_error_that_names_the_file(tmp_path, monkeypatch):
+    """As of a PNG whose chunk claims gigabytes, for which Pillow makes a buffer before it reads."""
+
+    def open_(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", open_)
+    with pytest.raises(DataError, match=r"a\.png: needs more memory than there is; replace"):
+        read_image(tmp_path / "a.png")

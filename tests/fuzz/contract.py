@@ -37,7 +37,7 @@ LONGEST_MESSAGE = 2_000
 # What is said of a file as a whole; of anything in it a message names the image, the annotation, the category, the row, the line ...
 OF_A_FILE = (
     "not JSON|no Unicode|regions are|no list `|no categories|dataset is empty|image files are not in|no such|no image|corrupt, truncated|"
-    "too large for Pillow|the file is|the file holds|pixels of Pillow mode|a JPEG|colour 0 of the palette|"
+    "too large for Pillow|more memory than|the file is|the file holds|pixels of Pillow mode|a JPEG|colour 0 of the palette|"
     "no object has a class|not a VIA|no `shapes`|imagePath|"
     "regions have|occurs twice|leaves the image folder|is missing|`names`|no YAML|no text|not XML|is not one of|is not the background|"
     "16-bit colours|samples of a pixel|pages, which are|no readable|the mask is"
