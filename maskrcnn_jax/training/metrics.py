@@ -28,7 +28,7 @@ class MetricsLog:
           writes: False for the processes of a run that only read and remember: one of them writes.
         """
         path = run_dir / LINES
-        kept = [line for line in _whole_lines(path) if line["step"] <= start_step]
+        kept = [line for line in lines(run_dir) if line["step"] <= start_step]
         self._lines, self._writes = list(kept), writes
         self._held = {(line["step"], group) for line in kept for group in line}
         if not writes:
@@ -120,18 +120,16 @@ class MetricsLog:
 
 
 def lines(run_dir: Path) -> list[dict[str, Any]]:
-    """The lines of a run so far: {"step": ..., and "train" or "val": numbers by name}."""
-    return _whole_lines(run_dir / LINES)
+    """The lines of a run so far: {"step": ..., and "train" or "val": numbers by name}.
+
+    One that a killed process left half written can only be the last, and is dropped.
+    """
+    path = run_dir / LINES
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 def pictures(run_dir: Path) -> list[tuple[int, Path]]:
     """The pictures of a run's evaluations so far, by step."""
     return sorted((int(path.stem), path) for path in (run_dir / PICTURES).glob("*.jpg") if path.stem.isdecimal())
-
-
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """Lines written so far; one that a killed process left half written can only be the last, and is dropped."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1]]
