@@ -118,14 +118,11 @@ def _backward(stride: int, groups: int, residuals: tuple[Input, Kernel], gradien
     def kernel_gradient_by_products(x: Input, gradient: Output) -> Kernel:
         return _kernel_gradient(after(gradient, x), gradient, kernel.shape[0], stride, dtype)
 
-    def kernel_gradient_by_tiles(x: Input, gradient: Output) -> Kernel:
-        return kernel_gradient_3x3(after(gradient, x), gradient)
-
     by_tiles = x_gradient_by_tiles if _has_tiles(x, kernel, stride, groups, TILES_FROM) else None
     wide = groups == 1 and (min(kernel.shape[2:]) >= PRODUCTS_FROM or kernel.shape[0] > 3)
     of_kernel = kernel_gradient_by_products if wide else None
     if _has_tiles(x, kernel, stride, groups, GRADIENT_TILES_FROM):
-        of_kernel = kernel_gradient_by_tiles
+        of_kernel = kernel_gradient_3x3
     return _on_cpus(by_tiles, x_gradient, gradient), _on_cpus(of_kernel, kernel_gradient, x, gradient)
 
 

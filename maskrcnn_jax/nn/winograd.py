@@ -6,76 +6,88 @@ columns, so that a convolution becomes, for each of 16 places in the tile, one m
 Source: Lavin and Gray 2016, section 4.1.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
+from maskrcnn_jax.nn.product import after
+
 Map = Float[Array, "n h w c"]
-Tiles = list[list[Array]]  # by row and column in the tile; each [tiles, channels] or [inputs, outputs]
+Padded = Float[Array, "n _h _w c"]
+Row = list[Array]  # by column in the tile; each [tiles, channels] or [inputs, outputs]
+Tile = list[Row]
+Matrix = Sequence[Sequence[float]]
+
+WHOLE, BAND = 2**19, 2**16  # tiles x channels of maps that are not cut, and of a band of those that are
+
+# B', G and A' of the paper.
+INPUT = (1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)
+KERNEL = (1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)
+OUTPUT = (1, 1, 1, 0), (0, 1, -1, -1)
+GRADIENT, KERNEL_GRADIENT = (tuple(zip(*matrix, strict=True)) for matrix in (OUTPUT, KERNEL))
 
 
 def convolve_3x3(x: Map, kernel: Float[Array, "3 3 c d"]) -> Float[Array, "n h w d"]:
-    """The convolution with padding 1."""
-    n, h, w, _ = x.shape
-    tiles, weights = _input_tiles(x), _transformed(_rows_and_columns(kernel), _kernel_sums)
-    products = [[tile @ weight for tile, weight in zip(*rows, strict=True)] for rows in zip(tiles, weights, strict=True)]
-    cells = _transformed(products, _output_sums)
-    shape = (n, -(-h // 2), -(-w // 2), kernel.shape[-1])
-    rows = [jnp.stack([cell.reshape(shape) for cell in row], axis=3) for row in cells]
-    return jnp.stack(rows, axis=2).reshape(n, 2 * shape[1], 2 * shape[2], -1)[:, :h, :w]
+    """The convolution with padding 1; of large maps in bands of rows, whose tiles a processor's cache holds."""
+    (n, h, w, c), d = x.shape, kernel.shape[-1]
+    rows, columns = -(-h // 2), -(-w // 2)
+    in_row = n * columns * max(c, d)
+    band = max(1, BAND // in_row) if rows * in_row > WHOLE else rows
+    bands = -(-rows // band)
+    padded = jnp.pad(x, ((0, 0), (1, 1 + 2 * bands * band - h), (1, 1 + w % 2), (0, 0)))
+    weights = _transformed([[kernel[i, j] for j in range(3)] for i in range(3)], KERNEL)
+
+    def of_band(i: Array, outputs: Padded) -> Padded:
+        read = lax.dynamic_slice_in_dim(padded, 2 * band * i, 2 * band + 2, axis=1)
+        tiles = _transformed(_tiles(read, 4), INPUT)
+        products = [[tile @ weight for tile, weight in zip(*rows, strict=True)] for rows in zip(tiles, weights, strict=True)]
+        cells = [[cell.reshape(n, band, columns, d) for cell in row] for row in _transformed(products, OUTPUT)]
+        values = jnp.stack([jnp.stack(row, axis=3) for row in cells], axis=2).reshape(n, 2 * band, 2 * columns, d)
+        return lax.dynamic_update_slice_in_dim(outputs, values, 2 * band * i, axis=1)
+
+    outputs = after(x, jnp.zeros((n, 2 * bands * band, 2 * columns, d), x.dtype))
+    return lax.fori_loop(0, bands, of_band, outputs)[:, :h, :w]
 
 
 def kernel_gradient_3x3(x: Map, gradient: Float[Array, "n h w d"]) -> Float[Array, "3 3 c d"]:
-    """What the convolution of `x` hands from `gradient`, that of its output, to the kernel: each step above transposed."""
-    products = [
-        [read.T @ given for read, given in zip(*rows, strict=True)] for rows in zip(_input_tiles(x), _gradient_tiles(gradient), strict=True)
-    ]
-    return jnp.stack([jnp.stack(row) for row in _transformed(products, _kernel_sums_transposed)])
+    """What the convolution of `x` hands from `gradient`, that of its output, to the kernel: each step above transposed.
+
+    One row of the tiles after the other: XLA's CPU compiler otherwise transforms all, eight times the maps, before the first product.
+    """
+    read, given, done = _padded(after(gradient, x), 1), _padded(gradient, 0), gradient
+    products: Tile = []
+    for input_row, gradient_row in zip(INPUT, GRADIENT, strict=True):
+        tiles = _row(_tiles(after(done, read), 4), input_row, INPUT)
+        gradients = _row(_tiles(after(done, given), 2), gradient_row, GRADIENT)
+        products.append([tile.T @ of_tile for tile, of_tile in zip(tiles, gradients, strict=True)])
+        done = sum(product[0, 0] for product in products[-1])
+    return jnp.stack([jnp.stack(row) for row in _transformed(products, KERNEL_GRADIENT)])
 
 
-def _input_tiles(x: Map) -> Tiles:
-    """4x4 tiles, 2 apart, that begin a cell outside the map."""
-    return _transformed(_shifted(jnp.pad(x, ((0, 0), (1, 1 + x.shape[1] % 2), (1, 1 + x.shape[2] % 2), (0, 0))), 4), _input_sums)
+def _padded(x: Map, around: int) -> Padded:
+    """Zeros around the map, and below and to the right to make its sides even."""
+    return jnp.pad(x, ((0, 0), (around, around + x.shape[1] % 2), (around, around + x.shape[2] % 2), (0, 0)))
 
 
-def _gradient_tiles(gradient: Map) -> Tiles:
-    """2x2 tiles side by side."""
-    _, h, w, _ = gradient.shape
-    return _transformed(_shifted(jnp.pad(gradient, ((0, 0), (0, h % 2), (0, w % 2), (0, 0))), 2), _output_sums_transposed)
-
-
-def _shifted(padded: Map, side: int) -> Tiles:
+def _tiles(padded: Padded, side: int) -> Tile:
     """Of all tiles of that side, 2 apart, each of their cells."""
     rows, columns = padded.shape[1] - side + 1, padded.shape[2] - side + 1
     return [[padded[:, i : i + rows : 2, j : j + columns : 2].reshape(-1, padded.shape[-1]) for j in range(side)] for i in range(side)]
 
 
-def _rows_and_columns(kernel: Array) -> Tiles:
-    return [[kernel[i, j] for j in range(3)] for i in range(3)]
+def _transformed(tile: Tile, matrix: Matrix) -> Tile:
+    """`matrix`, times the tile, times the transpose of `matrix`."""
+    return [_row(tile, weights, matrix) for weights in matrix]
 
 
-def _transformed(tiles: Tiles, sums: Callable[[list[Array]], list[Array]]) -> Tiles:
-    """`sums` along the rows of every column, then along the columns of every row."""
-    columns = [sums([row[j] for row in tiles]) for j in range(len(tiles[0]))]
-    return [sums([column[i] for column in columns]) for i in range(len(columns[0]))]
+def _row(tile: Tile, weights: Sequence[float], matrix: Matrix) -> Row:
+    """The row of these weights."""
+    cells = [_weighted(column, weights) for column in zip(*tile, strict=True)]
+    return [_weighted(cells, weights) for weights in matrix]
 
 
-def _input_sums(d: list[Array]) -> list[Array]:
-    return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
-
-
-def _kernel_sums(g: list[Array]) -> list[Array]:
-    return [g[0], (g[0] + g[1] + g[2]) / 2, (g[0] - g[1] + g[2]) / 2, g[2]]
-
-
-def _kernel_sums_transposed(u: list[Array]) -> list[Array]:
-    return [u[0] + (u[1] + u[2]) / 2, (u[1] - u[2]) / 2, (u[1] + u[2]) / 2 + u[3]]
-
-
-def _output_sums(m: list[Array]) -> list[Array]:
-    return [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
-
-
-def _output_sums_transposed(y: list[Array]) -> list[Array]:
-    return [y[0], y[0] + y[1], y[0] - y[1], -y[1]]
+def _weighted(values: Sequence[Array], weights: Sequence[float]) -> Array:
+    terms = [value if weight == 1 else weight * value for value, weight in zip(values, weights, strict=True) if weight]
+    return sum(terms[1:], terms[0])

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from maskrcnn_jax.ops.boxes import box_area
 from maskrcnn_jax.ops.interpolation import bin_positions, taps_clamped
 
-ROIS_AT_ONCE = 128  # bounds the gradient's memory: samples x channels of so many RoIs
+BINS_AT_ONCE = 128 * 7 * 7  # bounds memory: taps x channels of so many bins
 
 
 def roi_levels(
@@ -120,39 +120,49 @@ def _tap_by_tap(
     return total.astype(cells.dtype)
 
 
-def _all_taps_at_once(
+def _grouped(of_rois: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Arrays of RoIs in groups of `BINS_AT_ONCE` bins, the last one filled with zeros."""
+    count, bins = of_rois[0].shape[:2]
+    size = max(1, BINS_AT_ONCE // bins**2)
+    filled = (jnp.pad(x, ((0, -count % size), *((0, 0),) * (x.ndim - 1))) for x in of_rois)
+    return tuple(x.reshape(-1, size, *x.shape[1:]) for x in filled)
+
+
+@jax.custom_vjp
+def _sum_taps(
     cells: Float[Array, "n c"],
     rows: Int[Array, "r q t"],
     columns: Int[Array, "r q t"],
     wy: Float[Array, "r q t"],
     wx: Float[Array, "r q t"],
 ) -> Float[Array, "r q q c"]:
-    """The same by one gather, of a bounded number of RoIs at a time."""
-
-    def of_roi(roi: tuple[Array, ...]) -> Float[Array, "q q c"]:
-        rows, columns, wy, wx = roi
-        weights = wy[:, :, None, None] * wx[None, None, :, :]
-        values = cells[rows[:, :, None, None] + columns[None, None, :, :]].astype(wy.dtype)
-        return jnp.sum(values * weights[..., None], axis=(1, 3)).astype(cells.dtype)
-
-    return jax.lax.map(of_roi, (rows, columns, wy, wx), batch_size=ROIS_AT_ONCE)
+    """The same, group by group: XLA's CPU compiler keeps what every tap of a group reads before it adds the first."""
+    pooled = jax.lax.map(lambda group: _tap_by_tap(cells, *group), _grouped((rows, columns, wy, wx)))
+    return pooled.reshape(-1, *pooled.shape[2:])[: rows.shape[0]]
 
 
 def _forward(*operands: Array) -> tuple[Array, tuple[Array, ...]]:
-    return _tap_by_tap(*operands), operands
+    return _sum_taps(*operands), operands
 
 
 def _backward(operands: tuple[Array, ...], gradient: Float[Array, "r q q c"]) -> tuple[Array | None, ...]:
     cells, rows, columns, wy, wx = operands
     # Many RoIs read a cell: what they send it is summed in the weights' dtype, however few bits the cells have.
-    wide, gradient_wide = cells.astype(wy.dtype), gradient.astype(wy.dtype)
-    (to_cells,) = jax.vjp(lambda cells: _all_taps_at_once(cells, rows, columns, wy, wx), wide)[1](gradient_wide)
+    wide = gradient.astype(wy.dtype)
+
+    def add(total: Float[Array, "n c"], group: tuple[Array, ...]) -> tuple[Float[Array, "n c"], None]:
+        rows, columns, wy, wx, given = group
+        weights = wy[:, :, :, None, None] * wx[:, None, None, :, :]
+        read = rows[:, :, :, None, None] + columns[:, None, None, :, :]
+        return total.at[read].add(weights[..., None] * given[:, :, None, :, None]), None
+
+    # Zeros that are not there before the gradient is: XLA's CPU compiler makes constants long before it needs them.
+    zeros = jnp.zeros(cells.shape, wide.dtype) + 0 * jnp.sum(wide[:1, 0, 0, 0])
+    to_cells = jax.lax.scan(add, zeros, _grouped((rows, columns, wy, wx, wide)))[0]
     to_weights = jax.vjp(lambda wy, wx: _tap_by_tap(cells, rows, columns, wy, wx), wy, wx)[1](gradient)
     return to_cells.astype(cells.dtype), None, None, *to_weights
 
 
-# XLA's CPU compiler is several times faster at the first form, and at the transpose of the second.
-_sum_taps = jax.custom_vjp(_tap_by_tap)
 _sum_taps.defvjp(_forward, _backward)
 
 

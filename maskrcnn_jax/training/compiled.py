@@ -1,5 +1,7 @@
 """One compiled step a canvas."""
 
+import contextlib
+import ctypes
 import time
 from collections.abc import Callable
 from typing import Any
@@ -46,8 +48,15 @@ class CompiledSteps:
             stays = jax.tree.map(lambda x: x.sharding, state)
             step = jax.jit(self._step, donate_argnums=0, out_shardings=(stays, None), compiler_options=self._options)
             self.programs[canvas] = step.lower(state, batch).compile()
+            release_freed_memory()
             self.seconds += time.perf_counter() - start
         return self.programs[canvas]
+
+
+def release_freed_memory() -> None:
+    """Hand back to the system what compiling has freed: glibc keeps it, a gigabyte for ResNet-50. Other C libraries are left alone."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def jit_once(function: Callable) -> Callable:

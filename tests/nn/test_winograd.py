@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from maskrcnn_jax.nn import winograd
 from maskrcnn_jax.nn.winograd import convolve_3x3, kernel_gradient_3x3
 
 
@@ -20,6 +21,15 @@ def test_equals_loops(rng, sides):
     x, kernel = rng.standard_normal((2, *sides, 3)), rng.standard_normal((3, 3, 3, 4))
     found = convolve_3x3(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32))
     np.testing.assert_allclose(found, by_loops(x, kernel), atol=2e-5)  # float32 sums of 27 products of magnitude 1, twice added up
+
+
+@pytest.mark.parametrize("in_band", [1, 48, 100])  # 24 tiles x channels a row of tiles: bands of 1, 2 and 4 rows, the last ones cut
+def test_bands_equal_the_whole(rng, monkeypatch, in_band):
+    x, kernel = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in ((2, 9, 5, 3), (3, 3, 3, 4)))
+    whole = convolve_3x3(x, kernel)
+    monkeypatch.setattr(winograd, "WHOLE", 50)
+    monkeypatch.setattr(winograd, "BAND", in_band)
+    np.testing.assert_array_equal(convolve_3x3(x, kernel), whole)  # the same sums in the same order
 
 
 def test_a_kernel_of_one_cell_moves_the_map():
