@@ -87,7 +87,8 @@
     imageRows.forEach((row) => {
       const i = Number(row.dataset.image);
       const of = { right: images.right[i], wrong: images.wrong[i], missed: images.missed[i], alone: images.alone[i] };
-      const all = 2 * (of.right + of.wrong) + of.missed + of.alone;
+      // One of another class is a wrong detection of its class, and an object not found of the other: of one class alone, one of the two.
+      const all = 2 * of.right + (only === null ? 2 : 1) * of.wrong + of.missed + of.alone;
       row.hidden = only !== null && all === 0;
       if (figures.has(i)) figures.get(i).hidden = row.hidden;
       row.querySelectorAll("[data-count]").forEach((cell) => {
@@ -263,5 +264,5 @@
   large.addEventListener("click", () => large.close());
 
   buildMatrix();
-  changed();
+  chosen(); // all of it: Firefox keeps what was chosen before a page is loaded again
 })();

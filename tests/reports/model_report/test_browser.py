@@ -156,15 +156,27 @@ def images_of_class(confused: Confusion, label, score):
     return {image: [str(number) for number in of] for image, of in counts.items()}
 
 
+def f1_of_class(confused: Confusion, label, image, score):
+    """Twice those found as their class, of all detections and all objects of the class: the mean of precision and recall, harmonic."""
+    here = (confused.images == image) & (confused.scores >= score)
+    right = np.sum(here & (confused.found == label) & (confused.truth == label))
+    detections = np.sum(here & (confused.found == label))
+    objects = np.sum((confused.object_images == image) & (confused.objects == label))
+    return share(2 * right, detections + objects)
+
+
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_images_of_a_class_alone(browser, folders, label):
     report, _ = opened(browser, folders["one"])
     choose(browser, "score", 10)
     choose(browser, "class", label)
     names = ("right", "wrong", "missed", "alone")
-    shown = {i: [counts[name] for name in names] for i, counts in counts_by(browser, "images", "image").items()}
-    assert shown == images_of_class(report.models[0].confusion, label, 0.1)
-    assert any(counts[1] != "0" for counts in shown.values())
+    rows = counts_by(browser, "images", "image")
+    shown = {i: [counts[name] for name in names] for i, counts in rows.items()}
+    confused = report.models[0].confusion
+    assert shown == images_of_class(confused, label, 0.1)
+    assert {i: counts["f1"] for i, counts in rows.items()} == {i: f1_of_class(confused, label, i, 0.1) for i in rows}
+    assert any(int(counts[0]) and int(counts[1]) for counts in shown.values())  # of these a wrong count of the latter shows
 
 
 def test_a_class_is_shown_alone(browser, folders):
