@@ -74,6 +74,10 @@ def _opened(path: Path) -> Iterator[Any]:
     """A `cv2.VideoCapture`."""
     with readable(path):
         path.open("rb").close()  # OpenCV does not tell why it cannot open a file
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # of which OpenCV dies
+        raise DataError(f"{path}: OpenCV opens no video whose name is no Unicode text; rename the file or its folder in UTF-8") from None
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():

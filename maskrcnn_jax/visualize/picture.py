@@ -11,10 +11,13 @@ def save(path: str | Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
     """Write `picture`, RGB, as PNG or JPEG, by the name's extension.
 
     Raises:
-      ValueError: the extension is neither .png nor .jpg nor .jpeg.
+      ValueError: the extension is neither .png nor .jpg nor .jpeg, or the format does not hold so long a side.
       OSError: the file cannot be written.
     """
-    if Path(path).suffix.lower() not in {".png", ".jpg", ".jpeg"}:
+    suffix = Path(path).suffix.lower()
+    if suffix not in {".png", ".jpg", ".jpeg"}:
         raise ValueError(f"{path}: pictures are written as .png, .jpg or .jpeg; name the file so")
-    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{path}: the picture could not be written; check that its folder exists, may be written to and has space")
+    encoded, content = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise ValueError(f"{path}: no {suffix} holds {picture.shape[0]} x {picture.shape[1]} pixels (height x width); shrink the picture")
+    Path(path).write_bytes(content.tobytes())  # not OpenCV, which dies of a name that is no text and does not say why it cannot write

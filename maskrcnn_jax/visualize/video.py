@@ -76,6 +76,10 @@ class VideoWriter:
             raise OSError(f"{self.path}: holds {held} of {self._count} frames; check that there is space where it lies")
 
     def _begun(self, width: int, height: int) -> Any:
+        try:
+            str(self.path).encode()
+        except UnicodeEncodeError:  # of which OpenCV dies
+            raise OSError(f"{self.path}: OpenCV writes no video whose name is no Unicode text; rename the folder in UTF-8") from None
         writer = cv2.VideoWriter(str(self.path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODEC), self.rate, (width, height))
         if not writer.isOpened():
             raise OSError(

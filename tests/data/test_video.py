@@ -1,3 +1,4 @@
+import os
 from itertools import islice
 from pathlib import Path
 
@@ -132,3 +133,6 @@ def test_what_cannot_be_opened_is_an_error_that_says_why(tmp_path, read):
         read(tmp_path / "a.mp4")
     with pytest.raises(DataError, match=r"gone\.mp4: no such image file"):
         read(tmp_path / "gone.mp4")
+    latin = write_video(tmp_path / "a.avi", halves(2)).rename(tmp_path / os.fsdecode(b"caf\xe9.avi"))
+    with pytest.raises(DataError, match="OpenCV opens no video whose name is no Unicode text; rename the file or its folder in UTF-8"):
+        read(latin)

@@ -1,6 +1,7 @@
 """Files in, what was found in them out, by a model in no time that finds what is bright."""
 
 import json
+import os
 import weakref
 from dataclasses import replace
 
@@ -150,6 +151,16 @@ def test_a_video_that_fits_no_canvas_is_one_fault(predictor, tmp_path):
     (fault,) = predicted.faults
     assert f"{path}, frame 0: resized to 16 x 128" in fault
     assert written(tmp_path / "narrow") == []
+
+
+def test_names_that_are_no_text_are_predicted_but_for_videos(predictor, files, tmp_path):
+    """As archives of other systems have them; OpenCV dies of them."""
+    image, clip = (path.rename(tmp_path / os.fsdecode(b"caf\xe9" + os.fsencode(path.suffix))) for path in files[:2])
+    predicted = predict_files(predictor, [image, clip], tmp_path / "out", ALL)
+    assert (predicted.images, predicted.frames, len(predicted.faults)) == (1, 0, 1)
+    assert "rename the file" in predicted.faults[0]
+    assert written(tmp_path / "out") == [image.name, f"masks/{image.name}", "predictions.json"]
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text())["images"][0]["file_name"] == str(image)
 
 
 def test_a_video_without_a_rate_is_a_fault_where_it_would_be_drawn(predictor, files, tmp_path, monkeypatch):

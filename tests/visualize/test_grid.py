@@ -1,6 +1,9 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from maskrcnn_jax.visualize import compare, grid, save
 
@@ -59,10 +62,23 @@ def test_saved_pictures_are_rgb(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "error", "remedy"), [("absent/a.png", OSError, "check that its folder exists"), ("a.xyz", ValueError, ".png")]
+    ("name", "height", "error", "said"),
+    [
+        ("absent/a.png", 4, OSError, "No such file or directory"),
+        ("a.xyz", 4, ValueError, ".png"),
+        ("a.jpg", 70_000, ValueError, "no .jpg holds 70000 x 4 pixels (height x width); shrink the picture"),
+    ],
 )
-def test_a_picture_that_cannot_be_written_names_its_path(tmp_path, name, error, remedy):
+def test_a_picture_that_cannot_be_written_names_its_path(tmp_path, name, height, error, said):
     with pytest.raises(error) as caught:
-        save(tmp_path / name, flat(4, 4, 0))
+        save(tmp_path / name, flat(height, 4, 0))
     assert str(tmp_path / name) in str(caught.value)
-    assert remedy in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["näme.png", os.fsdecode(b"caf\xe9.png")])
+def test_a_name_may_be_any(tmp_path, name):
+    """The second is in Latin-1, as archives of other systems have them."""
+    save(tmp_path / name, flat(4, 4, 7))
+    with Image.open(tmp_path / name) as picture:
+        assert (np.asarray(picture) == 7).all()

@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -54,6 +56,13 @@ def test_a_file_that_cannot_be_begun_is_an_error_that_names_folder_and_codec(tmp
     video = VideoWriter(tmp_path / "absent" / "a.mp4", rate=5.0)
     with pytest.raises(OSError, match=r"absent/a\.mp4: the video could not be begun; check that its folder exists.* MPEG-4 encoder"):
         video.write(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_folder_whose_name_is_no_text_is_an_error(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    with pytest.raises(OSError, match="OpenCV writes no video whose name is no Unicode text; rename the folder in UTF-8"):
+        VideoWriter(folder / "a.mp4", rate=5.0).write(np.zeros((8, 8, 3), np.uint8))
 
 
 def test_a_file_that_lacks_pictures_is_an_error(tmp_path, monkeypatch):
