@@ -40,10 +40,9 @@ def main(arguments: Sequence[str]) -> None:
     if command.out is not None:
         command.out.mkdir(parents=True, exist_ok=True)  # what forbids it is told before the data are read
     report, pictures = check_data.check_data(experiment_of(command), step=command.step)
-    console = Console()
-    console.print(check_data.summary(report))
+    Console().print(check_data.summary(report))
     if command.out is not None:
         check_data.write_report(command.out, report, pictures)
-        console.print(f"report.json and report.html: {command.out}", highlight=False, soft_wrap=True)
+        print(f"report.json and report.html: {command.out}")
     if not report.sound:
         raise SystemExit(1)

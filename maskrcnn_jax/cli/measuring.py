@@ -2,6 +2,7 @@
 
 import jax
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from maskrcnn_jax import models, training
@@ -36,5 +37,5 @@ def measured(predictor: Predictor, source: Source, config: ExperimentConfig, wha
     """`training.validate`, with a bar of progress called `what`."""
     console = Console(quiet=not training.is_main())
     with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=len(source))
+        task = progress.add_task(escape(what), total=len(source))
         return training.validate(predictor, source, config, progress=lambda done, total: progress.update(task, completed=done, total=total))

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from maskrcnn_jax import checkpoint
 from maskrcnn_jax.checkpoint import Checkpoint
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
@@ -61,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     report = model_report.model_report(source_name(source), results[name].ground_truth, found, max_detections=limit)
     pictures = model_report.worst_images(report, source, config.model.input, list(found.values()), command.images)
     model_report.write_report(command.out, report, pictures)
-    Console().print(f"report.json and report.html: {command.out}", highlight=False, soft_wrap=True)
+    print(f"report.json and report.html: {command.out}")
 
 
 def _other(other: str, name: str, config: ExperimentConfig) -> dict[str, Checkpoint]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from maskrcnn_jax.evaluation.matching import Metrics
 
@@ -34,7 +35,7 @@ def class_table(ground_truth: dict[str, Any], metrics: Mapping[str, Metrics]) ->
     for title in others:
         table.add_column(title, justify="right")
     for row in classes:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # names with brackets are no markup
     table.add_section()
     table.add_row(*total, style="bold")
     return table

@@ -53,7 +53,9 @@ class Profile:
         self._before = None
         jax.profiler.stop_trace()
         self._console.print(time_table(spent, min(self._steps - SKIPPED, STEPS)))
-        self._console.print(f"trace for TensorBoard (its profile plugin) and Perfetto: {self._folder}", highlight=False, soft_wrap=True)
+        self._console.print(
+            f"trace for TensorBoard (its profile plugin) and Perfetto: {self._folder}", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def time_table(seconds: dict[Kind, float], steps: int) -> Table:

@@ -4,8 +4,8 @@ import re
 import numpy as np
 import pytest
 
-from maskrcnn_jax import evaluation, models
-from maskrcnn_jax.cli import report
+from maskrcnn_jax import checkpoint, evaluation, models
+from maskrcnn_jax.cli import measuring, report
 from maskrcnn_jax.cli.main import main
 from maskrcnn_jax.data import ShapesSource
 from tests import tiny
@@ -32,7 +32,7 @@ def runs(tiny_config, tmp_path_factory):
 
 def test_a_page_and_numbers_of_a_checkpoint(runs, tmp_path, capsys):
     trained, _ = runs
-    out = tmp_path / "a" / "b"
+    out = tmp_path / "a[" / "b]"
     assert run(trained, "--out", out, "--images", 2, "--eval.max-images", 3) == 0
     assert f"report.json and report.html: {out}" in capsys.readouterr().out
     document = json.loads((out / "report.json").read_text())
@@ -49,6 +49,13 @@ def test_a_page_and_numbers_of_a_checkpoint(runs, tmp_path, capsys):
         assert found == {name: value for name, value in expected[kind].stats.items() if value == value}
     page = (out / "report.html").read_text()
     assert len(re.findall(r'<img src="data:image/jpeg', page)) == 2 * 2
+
+
+def test_a_name_with_brackets_is_shown_on_a_terminal(runs, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which Rich takes for a terminal
+    stored = checkpoint.load(runs[0])
+    measuring.measured(measuring.predictor_of(runs[0], stored), ShapesSource(10**9, 3), stored.config, "evaluating runs[/b]")
+    assert "evaluating runs[/b]" in capsys.readouterr().out
 
 
 def test_two_checkpoints_side_by_side(runs, tmp_path):
