@@ -105,6 +105,7 @@ def _area_under(
 
 def recall(of: Ranked, weights: Int[np.ndarray, "b i"], limit: int) -> Float[np.ndarray, "b t"]:
     """Share of the objects that the best `limit` detections of each image have found; weights and result as in `average_precision`."""
-    found = [weights[:, of.images[row & (of.rank < limit)]].sum(axis=1) for row in of.hit]
+    found = np.stack([np.bincount(of.images[row & (of.rank < limit)], minlength=len(of.objects)) for row in of.hit], axis=1)  # [i, t]
+    some = found.any(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.stack(found, axis=1) / (weights @ of.objects)[:, None]
+        return weights[:, some] @ found[some] / (weights @ of.objects)[:, None]

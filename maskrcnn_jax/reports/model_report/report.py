@@ -127,7 +127,7 @@ class Report:
         )
 
     def _model(self, model: Measured) -> dict[str, Any]:
-        matrices = [model.confusion.matrix(score) for score in SCORES]
+        matrices = (model.confusion.matrix(score) for score in SCORES)  # one at a time: of 1,000 classes each has 8 MB
         return {
             "name": model.name,
             "metrics": {kind: self.intervals(model, kind) for kind in KINDS},

@@ -2,12 +2,13 @@
 
 import json
 import math
+import weakref
 
 import numpy as np
 import pytest
 
 from maskrcnn_jax.evaluation import CONFIDENCE, ERROR_TYPES, RESAMPLES, bootstrap, evaluate, run_coco
-from maskrcnn_jax.reports.model_report import model_report
+from maskrcnn_jax.reports.model_report import measured, model_report
 from tests.evaluation.by_hand import dataset, found, thing
 from tests.evaluation.plain_coco import mean, plain_coco
 from tests.reports.model_report.made_up import better, one_model, truth_and_detections, two_models
@@ -121,6 +122,20 @@ def test_data_of_lvis_are_refused():
     with pytest.raises(ValueError) as error:
         model_report("x", truth, {"m": []})
     assert "maskrcnn eval" in str(error.value)
+
+
+def test_what_has_matched_one_kind_is_gone_before_the_next(monkeypatch):
+    """pycocotools keeps a row of every image, class and size: gigabytes of a large dataset."""
+    held, runs = [], []
+
+    def counted(*arguments, **options):
+        held.append(sum(run() is not None for run in runs))
+        runs.append(weakref.ref(run := run_coco(*arguments, **options)))
+        return run
+
+    monkeypatch.setattr(measured, "run_coco", counted)
+    model_report("x", dataset(thing(0, 0, 20, 20)), {"a": [], "b": []})
+    assert held == [0] * 6
 
 
 def test_nothing_found_and_nothing_to_find():
