@@ -7,6 +7,7 @@ and `chromium-driver`).
 import argparse
 import shutil
 import tempfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image
 from selenium import webdriver
 
-from maskrcnn_jax import checkpoint, inference, visualize
+from maskrcnn_jax import checkpoint, inference, training, visualize
 from maskrcnn_jax.cli import main as maskrcnn
 from maskrcnn_jax.data import open_source
 from maskrcnn_jax.training.pictures import picture_grid
@@ -31,7 +32,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/demo"), help="run folder of the config `shapes`")
     run = parser.parse_args().run
     FOLDER.mkdir(exist_ok=True)
-    grid = picture_grid(inference.load(run), open_source(checkpoint.load(run).config.data, "val"), SHOWN)
+    config = checkpoint.load(run).config
+    source, few = open_source(config.data, "val"), replace(config, eval=replace(config.eval, max_images=SHOWN))
+    grid = picture_grid(source, training.validate(inference.load(run), source, few), SHOWN)
     _save("detections", grid)
     with tempfile.TemporaryDirectory() as folder:
         inspected, reported = Path(folder) / "inspect.html", Path(folder) / "report"

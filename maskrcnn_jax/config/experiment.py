@@ -186,7 +186,7 @@ class EvalConfig:
     losses: bool = False
     """Whether the five losses are computed on the validation images too."""
     pictures: int = 16
-    """Pictures of ground truth beside detections written at the end, in one grid."""
+    """Images of each evaluation, the first ones, of which ground truth is drawn beside detections, in one grid."""
 
     def __post_init__(self) -> None:
         require(self.every is None or self.every >= 1, self, "every", "must be at least 1, or None")

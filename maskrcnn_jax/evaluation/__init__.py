@@ -13,7 +13,7 @@ from maskrcnn_jax.evaluation.matching import Metrics
 from maskrcnn_jax.evaluation.metrics import evaluate
 from maskrcnn_jax.evaluation.outcomes import outcomes
 from maskrcnn_jax.evaluation.overlaps import Overlaps, overlaps
-from maskrcnn_jax.evaluation.results import PredictionsFile, to_coco, write_results
+from maskrcnn_jax.evaluation.results import PredictionsFile, from_coco, to_coco, write_results
 from maskrcnn_jax.evaluation.table import class_rows, class_table, summary_lines
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "error_types",
     "evaluate",
     "evaluate_lvis",
+    "from_coco",
     "ground_truth",
     "interval",
     "is_federated",

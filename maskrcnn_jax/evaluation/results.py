@@ -1,4 +1,4 @@
-"""A `Result` -> entries of COCO's results format, and the files they are written to."""
+"""A `Result` <-> entries of COCO's results format, and the files they are written to."""
 
 import json
 from collections.abc import Sequence
@@ -38,6 +38,26 @@ def to_coco(result: Result, image_id: int | np.integer, categories: Sequence[Cat
             }
         )
     return entries
+
+
+def from_coco(entries: Sequence[dict[str, Any]], size: tuple[int, int], categories: Sequence[Category]) -> Result:
+    """The detections of one image from COCO's results format, best first.
+
+    Args:
+      entries: as `to_coco` makes them, all of the image.
+      size: its (height, width).
+      categories: label k is `categories[k - 1]`; the `category_id` of each entry is one of theirs.
+    """
+    labels = {category.id: label for label, category in enumerate(categories, 1)}
+    entries = sorted(entries, key=lambda entry: -entry["score"])
+    corners = [(x, y, x + w, y + h) for x, y, w, h in (entry["bbox"] for entry in entries)]
+    return Result(
+        boxes=np.array(corners, np.float32).reshape(-1, 4),
+        scores=np.array([entry["score"] for entry in entries], np.float32),
+        labels=np.array([labels[entry["category_id"]] for entry in entries], np.int32),
+        masks=[entry["segmentation"] for entry in entries],
+        size=size,
+    )
 
 
 def write_results(path: str | Path, entries: Sequence[dict[str, Any]]) -> None:

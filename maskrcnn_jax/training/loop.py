@@ -309,15 +309,14 @@ class _Loop:
     def _evaluate(self) -> Evaluation:
         self._display.doing("evaluating")
         self._watchdog.waits_for("the evaluation, in all processes")
-        predictor = self._predictor()
-        result = validate(predictor, self._val_source, self._config, progress=self._evaluated)
+        result = validate(self._predictor(), self._val_source, self._config, progress=self._evaluated)
         self._log.write(self._done, scalars(result), group="val")
         if is_main():
             self._watchdog.waits_for("the results of the evaluation to be written")
             evaluation.write_results(self._dir / "detections.json", result.detections)
-            count = min(self._config.eval.pictures, len(self._val_source))
+            count = min(self._config.eval.pictures, len(result.ground_truth["images"]))
             if count:
-                self._log.write_picture(self._done, picture_grid(predictor, self._val_source, count))
+                self._log.write_picture(self._done, picture_grid(self._val_source, result, count))
         return result
 
     def _evaluated(self, done: int, total: int) -> None:

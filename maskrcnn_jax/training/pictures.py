@@ -1,23 +1,36 @@
 """What an evaluation shows: pictures of what the model finds."""
 
+from math import isqrt
+
 import numpy as np
 
-from maskrcnn_jax import visualize
+from maskrcnn_jax import evaluation, visualize
 from maskrcnn_jax.data import Source
-from maskrcnn_jax.inference import Predictor
+from maskrcnn_jax.training.validate import Evaluation
 
-COLUMNS = 2  # pairs of pictures in a row of the grid
+SIDE = 640
+"""Long side of a picture, pixels, at most: the grid grows with their number, whatever the images are."""
 
 
-def picture_grid(predictor: Predictor, source: Source, count: int) -> np.ndarray:
-    """Ground truth beside detections for the first `count` images, one RGB picture."""
-    images, truths = [], []
-    for i in range(count):
-        example = source[i]  # drawn at once, because the masks of many examples are large
-        images.append(example.image)
-        truths.append(visualize.draw_example(example, source.categories))
-    pairs = [
-        visualize.compare(truth, visualize.draw(image, result, predictor.categories))
-        for truth, image, result in zip(truths, images, predictor(images), strict=True)
-    ]
-    return visualize.grid(pairs, COLUMNS)
+def picture_grid(source: Source, result: Evaluation, count: int) -> np.ndarray:
+    """Ground truth beside detections for the first `count` images of an evaluation, one RGB picture.
+
+    Args:
+      source: what was evaluated, of which these images are read again, one at a time.
+      result: the evaluation; detections of classes that the source does not have are in neither.
+      count: at most as many as were evaluated.
+    """
+    images = result.ground_truth["images"][:count]
+    found: dict[int, list] = {image["id"]: [] for image in images}
+    for entry in result.detections:
+        if entry["image_id"] in found:
+            found[entry["image_id"]].append(entry)
+    pairs = [_pair(source, i, found[image["id"]]) for i, image in enumerate(images)]
+    return visualize.grid(pairs, max(2, isqrt(count) // 2))  # two for 16 and fewer; no JPEG is 65,500 high
+
+
+def _pair(source: Source, index: int, entries: list[dict]) -> np.ndarray:
+    example = source[index]
+    detections = evaluation.from_coco(entries, (example.image.shape[0], example.image.shape[1]), source.categories)
+    drawn = visualize.draw_example(example, source.categories), visualize.draw(example.image, detections, source.categories)
+    return visualize.compare(*(visualize.shrink(picture, SIDE) for picture in drawn))

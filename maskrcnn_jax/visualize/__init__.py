@@ -7,7 +7,7 @@ from maskrcnn_jax.visualize.grid import compare, grid
 from maskrcnn_jax.visualize.label_map import MAX_LABEL, label_map, save_labels
 from maskrcnn_jax.visualize.maps import components, energy, heat, over, signed
 from maskrcnn_jax.visualize.masks import outlines, paint_mask
-from maskrcnn_jax.visualize.picture import save
+from maskrcnn_jax.visualize.picture import save, shrink
 from maskrcnn_jax.visualize.rendering import as_rgb
 from maskrcnn_jax.visualize.stages import draw_anchors, draw_matches, part, tiles
 from maskrcnn_jax.visualize.video import MAX_RATE, VIDEO_ENDING, VideoWriter
@@ -39,6 +39,7 @@ __all__ = [
     "readable",
     "save",
     "save_labels",
+    "shrink",
     "signed",
     "tiles",
 ]

@@ -1,10 +1,19 @@
-"""A picture -> a file."""
+"""A picture -> a smaller one, or a file."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+
+
+def shrink(picture: UInt8[np.ndarray, "_ _ 3"], side: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    """`picture`, made smaller by area where its long side exceeds `side` pixels."""
+    factor = side / max(picture.shape[:2])
+    if factor >= 1:
+        return picture
+    size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def save(path: str | Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pycocotools import mask as mask_utils
 from rich.console import Console
 
-from maskrcnn_jax.evaluation import Metrics, PredictionsFile, class_table, summary_lines, to_coco, write_results
+from maskrcnn_jax.evaluation import Metrics, PredictionsFile, class_table, from_coco, summary_lines, to_coco, write_results
 from maskrcnn_jax.structs import Category, Result
 
 CATEGORIES = (Category(17, "cat"), Category(90, "toothbrush"))
@@ -37,6 +37,17 @@ def test_a_result_without_detections_has_no_entries():
 
 def test_detections_of_a_label_without_a_category_are_left_out():
     assert to_coco(result(2), 42, (CATEGORIES[0], None)) == []
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_from_coco_is_the_way_back_best_first(count):
+    given = result(count)._replace(scores=np.linspace(0.25, 0.75, count, dtype=np.float32), labels=1 + np.arange(count, dtype=np.int32) % 2)
+    back = from_coco(to_coco(given, 42, CATEGORIES), (6, 8), CATEGORIES)
+    for one, other in zip(back[:3], given[:3], strict=True):
+        np.testing.assert_array_equal(one, other[::-1])
+        assert one.dtype == other.dtype
+    assert [mask_utils.decode(mask).sum() for mask in back.masks] == [15] * count
+    assert back.size == (6, 8)
 
 
 def test_written_results_read_back_with_their_masks(tmp_path):

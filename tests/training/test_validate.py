@@ -2,6 +2,7 @@ import json
 import logging
 import weakref
 from dataclasses import replace
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from maskrcnn_jax import visualize
 from maskrcnn_jax.config import AugmentConfig, EvalConfig
 from maskrcnn_jax.data import Augmented, CocoSource, DataError, MixedSource, make_batch
 from maskrcnn_jax.evaluation import ground_truth, is_federated
@@ -16,6 +18,7 @@ from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.training import validate
 from maskrcnn_jax.training.pictures import picture_grid
 from maskrcnn_jax.training.validate import scalars
+from maskrcnn_jax.visualize.text import font_size
 from tests import tiny
 from tests.training.conftest import MODEL
 
@@ -166,13 +169,51 @@ class Watched(tiny.Squares):
 
 
 @pytest.mark.parametrize(
-    "read", [lambda predictor, source: validate(predictor, source, CONFIG), lambda predictor, source: picture_grid(predictor, source, 6)]
+    "read",
+    [lambda source: validate(predictor_of(tiny.stand_in(MODEL)), source, CONFIG), lambda source: picture_grid(source, evaluated(6), 6)],
 )
 def test_the_masks_of_one_example_are_held_at_a_time(read):
     source = Watched(6)
-    read(predictor_of(tiny.stand_in(MODEL)), source)
+    read(source)
     assert len(source.held) >= 6
     assert max(source.held) <= 1
+
+
+@cache
+def evaluated(count):
+    """Each square found."""
+    return validate(predictor_of(tiny.stand_in(MODEL)), tiny.Squares(count), CONFIG)
+
+
+def test_pictures_are_of_the_first_images_and_what_was_found_in_them():
+    """In rows of two pairs, drawn of the ground truth and of the predictor's results."""
+    source, predictor = tiny.Squares(4), predictor_of(tiny.stand_in(MODEL))
+    results = predictor([source[i].image for i in range(3)])
+    pairs = [
+        visualize.compare(visualize.draw_example(source[i], source.categories), visualize.draw(source[i].image, result, source.categories))
+        for i, result in enumerate(results)
+    ]
+    np.testing.assert_array_equal(picture_grid(source, evaluated(4), 3), visualize.grid(pairs, 2))
+
+
+def test_what_is_found_has_the_colours_of_the_data_s_classes():
+    """The model's first class is the data's second."""
+    predictor, source = predictor_of(tiny.stand_in(MODEL)), Swapped(2, "yellow", "red")
+    (found,) = predictor([source[0].image])
+    assert (found.labels.tolist(), source[0].labels.tolist()) == ([1], [2])
+    drawn = visualize.draw(source[0].image, found._replace(labels=source[0].labels), source.categories)
+    pair = visualize.compare(visualize.draw_example(source[0], source.categories), drawn)
+    np.testing.assert_array_equal(picture_grid(source, validate(predictor, source, CONFIG), 1), visualize.grid([pair], 1))
+
+
+def test_pictures_of_large_images_are_made_smaller_and_many_are_in_more_columns():
+    large = tiny.Squares(1, (900, 1200))
+    config = replace(MODEL, input=replace(MODEL.input, max_side=96, canvases=((64, 96),)))
+    result = validate(predictor_of(tiny.stand_in(config)), large, replace(CONFIG, model=config))
+    height, width = picture_grid(large, result, 1).shape[:2]
+    assert (width, height) == (2 * 640 + 5 * 8, 480 + 4 * 8 + 2 * font_size(480, 640, 1))
+    small = tiny.Squares(40)
+    assert picture_grid(small, evaluated(40), 40).shape[1] > picture_grid(small, evaluated(40), 35).shape[1]
 
 
 class Renamed(tiny.Squares):

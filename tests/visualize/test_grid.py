@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskrcnn_jax.visualize import compare, grid, save
+from maskrcnn_jax.visualize import compare, grid, save, shrink
 
 
 def flat(height, width, value):
@@ -49,6 +49,15 @@ def test_compare_puts_both_under_headings():
     top = both[8:-108]
     assert (top[:, 8:208] < 100).any()
     assert (top[:, 216:416] < 100).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "shrunk"), [((640, 100), (640, 100)), ((1280, 300), (640, 150)), ((3, 6400), (1, 640)), ((1, 10), (1, 10))]
+)
+def test_a_picture_is_shrunk_to_a_longest_side(size, shrunk):
+    picture = shrink(flat(*size, 7), 640)
+    assert picture.shape == (*shrunk, 3)
+    assert (picture == 7).all()
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.JPG"])

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from maskrcnn_jax import stages, visualize
@@ -56,23 +55,23 @@ class Scene(NamedTuple):
 def scene_of(walk: Walk) -> Scene:
     """The scene of a walk's image."""
     image = visualize.as_rgb(walk.resized.image)
-    picture = _fitted(image, LARGE)
+    picture = visualize.shrink(image, LARGE)
     return Scene(picture, np.round(picture * _DARK).astype(np.uint8), picture.shape[1] / image.shape[1])
 
 
 def photo_of(walk: Walk) -> str:
     """The resized image as the `src` of what the sliders draw on."""
-    return html.picture_uri(_fitted(visualize.as_rgb(walk.resized.image), PHOTO))
+    return html.picture_uri(visualize.shrink(visualize.as_rgb(walk.resized.image), PHOTO))
 
 
 def large_figure(picture: Picture, caption: str) -> Figure:
     """A figure that fills half of the page or more."""
-    return Figure(uri=html.picture_uri(_fitted(picture, LARGE)), caption=caption)
+    return Figure(uri=html.picture_uri(visualize.shrink(picture, LARGE)), caption=caption)
 
 
 def small_figure(picture: Picture, caption: str) -> Figure:
     """A figure that shares its row with several."""
-    return Figure(uri=html.picture_uri(_fitted(picture, SMALL)), caption=caption)
+    return Figure(uri=html.picture_uri(visualize.shrink(picture, SMALL)), caption=caption)
 
 
 def map_figure(cells: Picture, caption: str) -> Figure:
@@ -106,12 +105,3 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 def by_size(sides: Sequence[object]) -> str:
     """Height and width in words."""
     return f"{sides[0]} x {sides[1]}"
-
-
-def _fitted(picture: Picture, side: int) -> Picture:
-    """`picture`, shrunk where its long side exceeds `side`."""
-    factor = side / max(picture.shape[:2])
-    if factor >= 1:
-        return picture
-    size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

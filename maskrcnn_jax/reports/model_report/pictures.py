@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from maskrcnn_jax import visualize
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data import Source, read_example
+from maskrcnn_jax.evaluation import from_coco
 from maskrcnn_jax.reports.model_report.report import SCORE, Report
-from maskrcnn_jax.structs import Category, Result
 
 SIDE = 640
 """Long side of a picture, pixels, at most."""
@@ -54,11 +53,14 @@ def worst_images(
         example = read_example(source, place, input_config)
         index = wanted[int(example.image_id)]
         height, width = example.image.shape[:2]
-        results = [_result(of[int(example.image_id)], (height, width), source.categories) for of in found]
+        results = [from_coco(of[int(example.image_id)], (height, width), source.categories) for of in found]
         drawn[index] = Pictures(
             image=index,
-            truth=_sized(visualize.draw_example(example, source.categories)),
-            found=tuple(_sized(visualize.draw(example.image, result, source.categories, score_threshold=SCORE)) for result in results),
+            truth=visualize.shrink(visualize.draw_example(example, source.categories), SIDE),
+            found=tuple(
+                visualize.shrink(visualize.draw(example.image, result, source.categories, score_threshold=SCORE), SIDE)
+                for result in results
+            ),
         )
     return [drawn[i] for i in wanted.values()]
 
@@ -75,25 +77,3 @@ def _places(source: Source, ids: set[int], input_config: InputConfig) -> list[in
         if int(read_example(source, i, input_config).image_id) in ids:
             places.append(i)
     return places
-
-
-def _result(entries: Sequence[dict[str, Any]], size: tuple[int, int], categories: Sequence[Category]) -> Result:
-    labels = {category.id: label for label, category in enumerate(categories, 1)}
-    entries = sorted(entries, key=lambda entry: -entry["score"])
-    corners = [(x, y, x + w, y + h) for x, y, w, h in (entry["bbox"] for entry in entries)]
-    return Result(
-        boxes=np.array(corners, np.float32).reshape(-1, 4),
-        scores=np.array([entry["score"] for entry in entries], np.float32),
-        labels=np.array([labels[entry["category_id"]] for entry in entries], np.int32),
-        masks=[entry["segmentation"] for entry in entries],
-        size=size,
-    )
-
-
-def _sized(picture: Picture) -> Picture:
-    """No longer than `SIDE`."""
-    factor = SIDE / max(picture.shape[:2])
-    if factor >= 1:
-        return picture
-    size = max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
