@@ -1,6 +1,9 @@
 """Text on pictures: labels that stay inside and do not cover each other, and headings."""
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,15 +34,16 @@ def write_labels(picture: UInt8[np.ndarray, "h w 3"], labels: Sequence[Label]) -
     """A copy of `picture` with `labels` above their rectangles' top left corners, or inside or below where there is no room.
 
     Earlier labels have the right of way: one that finds no place clear of them, or is larger than the picture, is left out,
-    since neither it nor the one below could be read.
+    since neither it nor the one below could be read. Of Chinese, Japanese and Korean the font has no letters: boxes stand for them.
     """
     height, width = picture.shape[:2]
-    font = ImageFont.load_default(font_size(height, width, len(labels)))
+    letters = font_size(height, width, len(labels))
     canvas = Image.fromarray(picture)
     pen = ImageDraw.Draw(canvas)
-    _, top, _, bottom = pen.textbbox((0, 0), "Äg", font=font)  # one height for every text
     taken: list[Rectangle] = []
     for text, rectangle, color in labels:
+        font = _font(text, letters)
+        _, top, _, bottom = pen.textbbox((0, 0), "Äg", font=font)  # one height for every text of a font
         left, _, right, _ = pen.textbbox((0, 0), text, font=font)
         size = round(right - left) + 2 * _PAD + 1, round(bottom - top) + 2 * _PAD + 1
         place = _place(rectangle, size, (width, height), taken)
@@ -49,6 +53,19 @@ def write_labels(picture: UInt8[np.ndarray, "h w 3"], labels: Sequence[Label]) -
         pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=color)
         pen.text((place[0] + _PAD - left, place[1] + _PAD - top), text, font=font, fill=text_color(color))
     return np.array(canvas)
+
+
+def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, which has the letters of English, and for others DejaVu Sans, which comes with matplotlib."""
+    return ImageFont.load_default(size) if text.isascii() else _dejavu(size)
+
+
+@cache
+def _dejavu(size: int) -> ImageFont.FreeTypeFont:
+    spec = find_spec("matplotlib")  # which takes half a second to import
+    assert spec is not None
+    assert spec.origin is not None
+    return ImageFont.truetype(str(Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
 def heading(text: str, height: int, width: int) -> UInt8[np.ndarray, "_ _ 3"]:

@@ -58,8 +58,16 @@ def test_the_letters_lie_inside_the_background():
     assert (picture[y0:y1, x0:x1] == 255).all(-1).any()
 
 
-def test_labels_of_any_letters_are_equally_high():
-    assert label_size("aaa")[1] == label_size("gÄ|")[1]
+@pytest.mark.parametrize(("low", "high"), [("aaa", "gA|"), ("äää", "gÄ|")])
+def test_labels_of_any_letters_are_equally_high(low, high):
+    assert label_size(low)[1] == label_size(high)[1]
+
+
+@pytest.mark.parametrize(("one", "other"), [("Fuß", "Fuä"), ("kůň", "kůž"), ("кот", "жук"), ("γάτα", "λύκο"), ("قطة", "كلب")])
+def test_names_of_other_letters_than_english_can_be_read(one, other):
+    """Letters that a font does not have are all drawn as the same box."""
+    pictures = [write_labels(grey(400, 400), [Label(text, (100, 200, 150, 250), RED)]) for text in (one, other)]
+    assert (pictures[0] != pictures[1]).any()
 
 
 def test_a_second_label_at_the_same_place_moves_and_one_without_place_is_left_out():
