@@ -45,10 +45,10 @@ def main(arguments: Sequence[str]) -> None:
         raise UserError(f"{command.out}: exists already and would be overwritten; give another file by --out")
     stored = checkpoint.load(command.checkpoint)
     name, example, annotated = _opened(command, stored)
+    command.out.parent.mkdir(parents=True, exist_ok=True)  # what forbids it is told before anything is computed
     with Console(stderr=True).status("compiling and running the model; a large one takes minutes on a CPU"):
         walk = inspect.walk(stored, example, name, annotated=annotated)
         page = inspect.page_of(walk, score_threshold=command.score_threshold, iou=command.iou)
-    command.out.parent.mkdir(parents=True, exist_ok=True)
     html.write(command.out, page)
     print(f"{name}: {command.out}, {command.out.stat().st_size / 2**20:.1f} MiB")
 

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskrcnn_jax import checkpoint
+from maskrcnn_jax import checkpoint, training
 from maskrcnn_jax.checkpoint import Checkpoint
 from maskrcnn_jax.cli.experiments import experiment_of, first_argument, parse
 from maskrcnn_jax.cli.measuring import measured, predictor_of, validation_source
 from maskrcnn_jax.config import ExperimentConfig
-from maskrcnn_jax.data import source_name
+from maskrcnn_jax.data import DataError, Source, source_name
 from maskrcnn_jax.errors import UserError
+from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.reports import model_report
-from maskrcnn_jax.training import Evaluation
 
 USAGE = """usage: maskrcnn report CHECKPOINT --out DIR [--other CHECKPOINT] [--images N] [--FIELD VALUE ...]
 
@@ -52,8 +52,9 @@ def main(arguments: Sequence[str]) -> None:
     source = validation_source(name, config)
     if getattr(source, "federated", False):
         raise UserError(f"{source_name(source)}: {model_report.FEDERATED}")
+    ready = {each: _ready(each, model) for each, model in checkpoints.items()}
     command.out.mkdir(parents=True, exist_ok=True)  # what forbids it is told before anything is measured
-    results = {each: _measured(each, model) for each, model in checkpoints.items()}
+    results = {each: measured(*of, f"evaluating {each}") for each, of in ready.items()}
     found = {each: result.detections for each, result in results.items()}
     limit = config.eval.max_detections
     report = model_report.model_report(source_name(source), results[name].ground_truth, found, max_detections=limit)
@@ -70,6 +71,11 @@ def _other(other: str, name: str, config: ExperimentConfig) -> dict[str, Checkpo
     return {other: stored._replace(config=replace(config, model=stored.config.model))}
 
 
-def _measured(name: str, model: Checkpoint) -> Evaluation:
+def _ready(name: str, model: Checkpoint) -> tuple[Predictor, Source, ExperimentConfig]:
+    """What measuring takes, once it is known that this model can be measured on these data, for the one before may take hours."""
     source = validation_source(name, model.config)
-    return measured(predictor_of(name, model), source, model.config, f"evaluating {name}")
+    try:
+        training.check_measurable(model.categories, source, model.config)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    return predictor_of(name, model), source, model.config

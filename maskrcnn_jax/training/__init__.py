@@ -1,7 +1,7 @@
 """Optimizer, step, metrics, loop."""
 
 from maskrcnn_jax.training.dry_run import dry_run, parameter_counts
-from maskrcnn_jax.training.inputs import check_classes, train_batches
+from maskrcnn_jax.training.inputs import check_classes, check_measurable, train_batches
 from maskrcnn_jax.training.interruption import EXIT_STATUS, Interrupted
 from maskrcnn_jax.training.loop import train
 from maskrcnn_jax.training.nonfinite import Dump, NonFiniteError, Replay, first_bad_array, read_dump, replay
@@ -18,6 +18,7 @@ __all__ = [
     "ProcessError",
     "Replay",
     "check_classes",
+    "check_measurable",
     "check_variables",
     "connect",
     "dry_run",

@@ -91,6 +91,13 @@ def test_what_cannot_be_done_is_refused_before_anything_is_computed(arguments, m
     assert not (tmp_path / "a.html").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_computed(asked, capsys):
+    with pytest.raises(SystemExit):
+        main(["inspect", "run", "photo.png", "--out", "photo.png/a.html"])
+    assert "photo.png" in capsys.readouterr().err
+    assert asked == []
+
+
 def test_a_file_is_not_written_over(asked, tmp_path, capsys):
     (tmp_path / "a.html").write_text("mine")
     with pytest.raises(SystemExit):

@@ -71,7 +71,7 @@ def test_two_checkpoints_side_by_side(runs, tmp_path):
 def test_the_second_keeps_its_own_model(runs, tmp_path, monkeypatch):
     """Fields of the first model that are changed are not the second's; those of data and evaluation are of both."""
     seen = []
-    monkeypatch.setattr(report, "_measured", lambda name, model: seen.append((name, model.config)))
+    monkeypatch.setattr(report, "measured", lambda predictor, source, config, what: seen.append((what, config)))
     with pytest.raises(AttributeError):  # there is no evaluation to report on
         main(
             [
@@ -88,10 +88,31 @@ def test_the_second_keeps_its_own_model(runs, tmp_path, monkeypatch):
             ]
         )
     (first, one), (second, two) = seen
-    assert (first, second) == runs
+    assert (first, second) == tuple(f"evaluating {run}" for run in runs)
     assert (one.model.detect.score_threshold, two.model.detect.score_threshold) == (0.25, 0.0)
     assert one.eval.max_images == two.eval.max_images == 2
     assert one.data == two.data
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            lambda stored: stored._replace(categories=(stored.categories[0]._replace(name="cat"), *stored.categories[1:])),
+            "1 of 4 categories",
+        ),
+        (lambda stored: stored._replace(variables=stored.variables | {"params": {}}), "head/layer/bias"),
+    ],
+)
+def test_a_second_that_cannot_be_measured_is_told_by_name_before_the_first_is(runs, tmp_path, monkeypatch, capsys, changed, message):
+    load = checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda path: changed(load(path)) if str(path) == runs[1] else load(path))
+    monkeypatch.setattr(report, "measured", None)
+    assert run(runs[0], "--other", runs[1], "--out", tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"maskrcnn report: {runs[1]}: ")
+    assert message in error
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
