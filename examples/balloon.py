@@ -25,7 +25,8 @@ class BalloonDataset(matterport.Dataset):
     def load_balloon(self, folder):
         self.add_class("balloon", 1, "balloon")
         for entry in json.loads((folder / "via_region_data.json").read_text()).values():
-            polygons = [region["shape_attributes"] for region in entry["regions"].values()]
+            regions = entry["regions"] if isinstance(entry["regions"], list) else entry["regions"].values()  # of VIA 2, and of VIA 1
+            polygons = [region["shape_attributes"] for region in regions]
             if polygons:
                 self.add_image("balloon", image_id=entry["filename"], path=folder / entry["filename"], polygons=polygons)
 
@@ -51,8 +52,7 @@ def train(dataset: Path, weights: str, epochs: int = 30, logs: Path = Path("logs
 def splash(image: Path, out: Path = Path("splash.png"), logs: Path = Path("logs")):
     model = matterport.MaskRCNN(mode="inference", config=BalloonConfig(), model_dir=logs)
     model.load_weights(model.find_last())
-    pixels = read_image(image)
-    balloons = model.detect([pixels])[0]["masks"].any(axis=2, keepdims=True)
+    balloons = model.detect([pixels := read_image(image)])[0]["masks"].any(axis=2, keepdims=True)
     Image.fromarray(np.where(balloons, pixels, pixels.mean(axis=2, keepdims=True)).astype(np.uint8)).save(out)
 
 

@@ -62,6 +62,12 @@ def test_the_balloons_are_those_that_import_data_reads(tmp_path):
         assert np.array_equal(ours.image, theirs.image)
         assert np.array_equal(ours.masks, theirs.masks)
         assert ours.labels.tolist() == theirs.labels.tolist() == [1] * len(ours.masks)
+    document = json.loads((tmp_path / "train" / "via_region_data.json").read_text())
+    listed = {name: entry | {"regions": list(entry["regions"].values())} for name, entry in document.items()}  # as VIA 2 writes them
+    (tmp_path / "train" / "via_region_data.json").write_text(json.dumps(listed))
+    again = balloon.BalloonDataset()
+    again.load_balloon(tmp_path / "train")
+    assert again.image_info == dataset.image_info
     (tmp_path / "train" / "3.png").unlink()
     with pytest.raises(DataError, match=r"3\.png: no such image file"):
         dataset.load_image(3)
