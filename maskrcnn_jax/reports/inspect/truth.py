@@ -58,7 +58,13 @@ def validation_image(config: ExperimentConfig, image_id: int, categories: Sequen
       DataError: what opening the data or reading the image raises; they have no such image; an object is of a category that the model
         has not.
     """
-    source = open_source(config.data, "val", config.model.input)
+    try:
+        source = open_source(config.data, "val", config.model.input)
+    except DataError as error:
+        raise DataError(
+            f"the run's validation data: {error}; or, as `maskrcnn inspect` has no flags of data, name an image file, and its ground truth "
+            "by --annotations"
+        ) from error
     ids = np.asarray(getattr(source, "image_ids", range(len(source))))
     found = np.flatnonzero(ids == image_id)
     if not len(found):

@@ -111,6 +111,21 @@ def test_an_image_of_the_validation_data_by_its_id(dataset):
     assert "annotations.json: no validation image has the id 9; there are 2, 7, 8" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (DataConfig(val_annotations="gone.json", val_images="gone"), "gone.json does not exist"),
+        (DataConfig(kind="own"), "data.kind is `own`"),
+    ],
+)
+def test_where_the_data_are_gone_an_image_file_is_the_remedy(data, message):
+    with pytest.raises(DataError) as error:
+        validation_image(replace(tiny.experiment(), data=data), 8, MODEL)
+    assert str(error.value).startswith("the run's validation data: ")
+    assert message in str(error.value)
+    assert str(error.value).endswith("name an image file, and its ground truth by --annotations")
+
+
 def test_an_image_of_data_without_ids_by_its_number():
     found = validation_image(tiny.experiment(), 2, ShapesSource.categories)
     assert found.image_id == 10**9 + 2
