@@ -1,5 +1,6 @@
 """A run on one page, for people: summary.md, and its curves as curves.png."""
 
+import html
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ def write_summary(run_dir: Path, about: Mapping[str, Any], result: Evaluation) -
     parts = [
         f"# {run_dir.absolute().name}",
         _result(run_dir, logged, result),
-        "## Classes\n\n" + _table(evaluation.class_rows(result.ground_truth, result.metrics)),
+        "## Classes\n\n" + _table([tuple(map(_text, row)) for row in evaluation.class_rows(result.ground_truth, result.metrics)]),
         f"## Curves\n\n![losses, rates and AP by step]({CURVES})",
         *_pictures(run_dir),
         "## To watch\n\n" + _counts(logged),
@@ -80,6 +81,11 @@ def _origin(about: Mapping[str, Any], logged: Sequence[dict[str, Any]]) -> list[
         *((name, version) for name, version in about["versions"].items()),
     ]
     return [("", ""), *rows]
+
+
+def _text(name: str) -> str:
+    """A name as Markdown shows it: one that looks like an element of HTML would be taken for one."""
+    return html.escape(" ".join(name.split()), quote=False)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

@@ -17,7 +17,7 @@ STATS = {"AP": 0.25, "AP50": 0.5, "APs": float("nan")}
 
 
 def result():
-    truth = {"categories": [{"id": 3, "name": "a|b"}, {"id": 8, "name": "kite"}], "annotations": [{"category_id": 3, "iscrowd": 0}]}
+    truth = {"categories": [{"id": 3, "name": "a|<b>\nc"}, {"id": 8, "name": "kite"}], "annotations": [{"category_id": 3, "iscrowd": 0}]}
     metrics = {kind: Metrics(STATS, {3: 0.25, 8: float("nan")}) for kind in ("bbox", "segm")}
     return Evaluation(metrics, truth, [], {}, 0)
 
@@ -41,7 +41,7 @@ def test_it_says_what_was_found_and_what_made_it(tmp_path):
     assert text.startswith("# run\n\nAfter step 60:\n")
     assert "mask  AP 0.250  AP50 0.500  APs -" in text
     assert "The best mask AP is 0.300, after step 30." in text
-    assert "| class | objects | box AP | mask AP |\n| --- | --- | --- | --- |\n| a\\|b | 1 | 0.250 | 0.250 |\n" in text
+    assert "| class | objects | box AP | mask AP |\n| --- | --- | --- | --- |\n| a\\|&lt;b&gt; c | 1 | 0.250 | 0.250 |\n" in text
     assert "| kite | 0 | - | - |\n| all | 1 | 0.250 | 0.250 |" in text
     assert "![ground truth beside prediction](pictures/60.jpg)" in text
     assert "Nothing was cut, skipped or replaced." in text
