@@ -41,7 +41,8 @@ def write_labels(picture: UInt8[np.ndarray, "h w 3"], labels: Sequence[Label]) -
     canvas = Image.fromarray(picture)
     pen = ImageDraw.Draw(canvas)
     taken: list[Rectangle] = []
-    for text, rectangle, color in labels:
+    for name, rectangle, color in labels:
+        text = " ".join(name.split())  # on one line
         font = _font(text, letters)
         _, top, _, bottom = pen.textbbox((0, 0), "Äg", font=font)  # one height for every text of a font
         left, _, right, _ = pen.textbbox((0, 0), text, font=font)

@@ -63,6 +63,10 @@ def test_labels_of_any_letters_are_equally_high(low, high):
     assert label_size(low)[1] == label_size(high)[1]
 
 
+def test_a_label_is_one_line():
+    assert label_size("a\nb") == label_size("a b")
+
+
 @pytest.mark.parametrize(("one", "other"), [("Fuß", "Fuä"), ("kůň", "kůž"), ("кот", "жук"), ("γάτα", "λύκο"), ("قطة", "كلب")])
 def test_names_of_other_letters_than_english_can_be_read(one, other):
     """Letters that a font does not have are all drawn as the same box."""
