@@ -62,8 +62,8 @@ def read_coco_json(path: Path, tell: Tell | None = None) -> CocoTable:
 
     Raises:
       DataError: missing file or key, not JSON; and without `tell`: no images or categories, a duplicate or unknown id, a size that is
-        not positive, a file name outside the image folder, an annotation that `covers_pixels` refuses or whose bbox is not finite
-        or outside, or lists of classes that `check_lists` tells of.
+        not positive, a file name outside the image folder, an annotation that `covers_pixels` refuses whose bbox is not finite
+        or outside or whose area is no finite number, or lists of classes that `check_lists` tells of.
     """
     left_out: list[Fault] = []
     tell = tell or refusing(left_out)
@@ -128,7 +128,8 @@ def _categories(path: Path, rows: list[dict[str, Any]], tell: Tell) -> tuple[Cat
     for row in rows:
         if not isinstance(row.get("name"), str):
             tell(Fault("category-row", path, f"{path}: category id {row['id']} has no `name`; name it", category_id=row["id"]))
-    return tuple(sorted(Category(row["id"], str(row.get("name"))) for row in rows))
+    names = {row["id"]: row["name"] if isinstance(row.get("name"), str) else f"{row.get('name')!r:.40}" for row in rows}
+    return tuple(sorted(Category(id_, name) for id_, name in names.items()))
 
 
 def _images(path: Path, rows: list[dict[str, Any]], tell: Tell) -> tuple[CocoImage, ...]:
@@ -201,7 +202,7 @@ def read_object(row: dict[str, Any], labels: dict[int, int], size: Size) -> Coco
     Raises:
       DataError: what `read_coco_json` refuses; without file and ids.
     """
-    label, crowd, bbox, covers = (check(row, labels, size) for check in _CHECKS.values())
+    label, crowd, bbox, _, covers = (check(row, labels, size) for check in _CHECKS.values())
     return CocoObject(row["id"], label, crowd, bbox, row["segmentation"]) if covers else None
 
 
@@ -247,5 +248,18 @@ def _bbox(row: dict[str, Any], labels: dict[int, int], size: Size) -> tuple[floa
     return (x, y, width, height) if clipped_width > 0 and clipped_height > 0 else None
 
 
-_CHECKS: dict[str, Callable[..., Any]] = {"unknown-category": _label, "iscrowd": _crowd, "bbox": _bbox, "segmentation": _covers}
+def _area(row: dict[str, Any], labels: dict[int, int], size: Size) -> None:
+    """Evaluation reads it, long after: what is no number ends it, and what is below 0 or NaN is counted wrong."""
+    area = row.get("area")
+    if area is not None and not (type(area) in (int, float) and 0 <= area < _MOST_PIXELS):
+        raise DataError(f"area {area!r:.40} is no finite number of pixels, 0 or more; correct it, or leave it out to take the mask's")
+
+
+_CHECKS: dict[str, Callable[..., Any]] = {
+    "unknown-category": _label,
+    "iscrowd": _crowd,
+    "bbox": _bbox,
+    "area": _area,
+    "segmentation": _covers,
+}
 """What is checked of an annotation, in the order that faults are told in; each gives what becomes of it."""

@@ -188,6 +188,10 @@ BAD = {
     "bbox NaN": (spoil_annotation(bbox=[3, 2, float("nan"), 4]), (*AT_ANNOTATION, "finite numbers", "leave it out")),
     "bbox beyond float32": (spoil_annotation(bbox=[-(10**400), 2, 2 * 10**400, 4]), (*AT_ANNOTATION, "finite numbers", "leave it out")),
     "bbox of 3": (spoil_annotation(bbox=[3, 2, 4]), (*AT_ANNOTATION, "finite numbers", "leave it out")),
+    "area text": (spoil_annotation(area="100"), (*AT_ANNOTATION, "area '100' is no finite number", "leave it out to take the mask's")),
+    "area NaN": (spoil_annotation(area=float("nan")), (*AT_ANNOTATION, "area nan is no finite number", "correct it")),
+    "area negative": (spoil_annotation(area=-100), (*AT_ANNOTATION, "area -100 is no finite number of pixels, 0 or more", "correct it")),
+    "area beyond all": (spoil_annotation(area=10**400), (*AT_ANNOTATION, "is no finite number of pixels", "correct it")),
     "RLE size": (segmentation({"size": [W, H], "counts": [H * W]}), (*AT_ANNOTATION, "RLE of size [30, 20]", "at the image's size")),
     "RLE size of floats": (segmentation({"size": [20.0, 30.0], "counts": [H * W]}), (*AT_ANNOTATION, "RLE of size [20.0, 30.0]")),
     "RLE sum": (segmentation({"size": [H, W], "counts": [5, 700]}), (*AT_ANNOTATION, "sum to 705", "at the image's size")),
@@ -437,3 +441,14 @@ def test_annotations_of_an_image_at_fault_are_not_called_orphans(document, folde
     source = CocoSource(folder / "instances.json", folder, tell=heard.append)
     assert [(fault.kind, fault.image_id) for fault in heard] == [("image-row", 11)]
     assert source.image_ids.tolist() == [5]
+
+
+def test_a_name_that_is_no_text_is_told_and_shown_in_part(document, folder):
+    document["categories"][0]["name"] = ["x" * 5000]
+    (folder / "instances.json").write_text(json.dumps(document))
+    heard = []
+    source = CocoSource(folder / "instances.json", folder, tell=heard.append)
+    assert [fault.kind for fault in heard] == ["category-row"]
+    assert source.categories[1].id == 7
+    assert source.categories[1].name.startswith("['xxx")
+    assert len(source.categories[1].name) == 40

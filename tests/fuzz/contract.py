@@ -23,6 +23,7 @@ from maskrcnn_jax.data import CocoSource, DataError, read_channels, read_example
 from maskrcnn_jax.data.coco_masks import area_and_box, bitmap, covers_pixels
 from maskrcnn_jax.data.decode import read_labels, read_size
 from maskrcnn_jax.data.formats import ImportedDataset, coco_document, read_format, write_coco
+from maskrcnn_jax.evaluation import evaluate, ground_truth
 from maskrcnn_jax.reports.check_data.findings import Finding
 from maskrcnn_jax.reports.check_data.opening import extra_files, misfits, open_splits
 from maskrcnn_jax.reports.check_data.survey import survey
@@ -135,7 +136,7 @@ def coco_examples(folder: Path, source: CocoSource, heard: list[str], names: lis
 
 
 def check_coco(folder: Path, dataset: Dataset, spoilt: Files, heard: list[str], valid: dict[str, Any]) -> None:
-    """`CocoSource` and all its examples."""
+    """`CocoSource`, all its examples, and what evaluation makes of its rows."""
     names = spoilt_names(dataset, spoilt)
     path = folder / dataset.source
     source = attempt(names, CocoSource, path, folder)
@@ -147,6 +148,7 @@ def check_coco(folder: Path, dataset: Dataset, spoilt: Files, heard: list[str], 
     present = {found.id for i in range(len(source)) for found in source.objects(i)}
     for row in document["annotations"]:
         assert row["id"] in present or named(row["id"], heard), f"annotation {row['id']} is lost"
+    evaluate(ground_truth(source), [])
     examples = coco_examples(folder, source, heard, names)
     assert_same(coco_inputs(dataset.files), coco_inputs(spoilt), valid, examples)
 

@@ -66,6 +66,6 @@ def require_files(path: Path, images: Sequence[CocoImage], folder: Path) -> None
 
 
 def _further(row: dict[str, Any], own: set[str]) -> Mapping[str, Any]:
-    """The other fields, but for a `bbox` or `area` that says nothing: those are computed."""
-    empty = {key for key in ("bbox", "area") if not isinstance(row.get(key), int | float | list)}
+    """The other fields, but for a `bbox` or `area` of None: those are computed."""
+    empty = {key for key in ("bbox", "area") if row.get(key) is None}
     return {key: value for key, value in row.items() if key not in own | empty}

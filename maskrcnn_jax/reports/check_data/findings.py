@@ -30,6 +30,7 @@ KINDS: Mapping[str, Kind] = {
     "unknown-category": Kind("error", "annotation of an unknown category", "Training stops at once."),
     "iscrowd": Kind("error", "iscrowd that is neither 0 nor 1", "Training stops at once."),
     "bbox": Kind("error", "unusable bbox", "Training stops at once."),
+    "area": Kind("error", "unusable area", "Training stops at once."),
     "segmentation": Kind("error", "unusable segmentation", "Training stops at once."),
     "missing-file": Kind("error", "missing image file", "Training stops at once."),
     "unreadable-image": Kind("error", "unreadable image", "Training stops when it reads it (`data.max_unreadable` lets others stand in)."),

@@ -76,7 +76,7 @@ def test_objects_without_a_pixel_are_left_out_and_told(write, read):
 
 
 def test_a_box_or_area_that_says_nothing_is_computed(write):
-    path = write(spoil(lambda d: d["annotations"][0].update(bbox=None, area="large")))
+    path = write(spoil(lambda d: d["annotations"][0].update(bbox=None, area=None)))
     row = coco_document(read_format("coco", path))[0]["annotations"][0]
     assert (row["bbox"], row["area"]) == ([4, 5, 10, 10], 100)
 

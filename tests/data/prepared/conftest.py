@@ -35,7 +35,7 @@ def made(tmp_path):
         {"segmentation": [[4, 5, 9, 5, 9, 5]], "category_id": 3, "area": 0},
         {"segmentation": {"size": [H, W], "counts": [H * W]}, "iscrowd": 1},
         {"segmentation": [rectangle(-5, -5, 5, 5)], "bbox": [-5, -5, 10, 10], "area": None},
-        {"segmentation": [rectangle(0, 0, 30, 20)], "image_id": 2**40, "bbox": None, "area": "large"},
+        {"segmentation": [rectangle(0, 0, 30, 20)], "image_id": 2**40, "bbox": None},
         {"segmentation": [rectangle(3, 3, 8, 8)], "image_id": 5, "bbox": [30, 3, 0, 5], "score": 0.1},
     ]
     document = {

@@ -140,6 +140,11 @@ def bbox(d: Dataset) -> Expected:
     return [at("bbox", 6, 60)]
 
 
+def area(d: Dataset) -> Expected:
+    d.annotations("train", 32)[0]["area"] = "256"
+    return [at("area", 32, 320)]
+
+
 def segmentation(d: Dataset) -> Expected:
     d.annotations("train", 7)[0]["segmentation"] = [[8, 8, 24, 24]]
     return [at("segmentation", 7, 70)]
@@ -289,6 +294,7 @@ PLANTS = [
     unknown_category,
     iscrowd,
     bbox,
+    area,
     segmentation,
     missing_file,
     unreadable,
