@@ -9,7 +9,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from maskrcnn_jax.config import InputConfig
 from maskrcnn_jax.data.canvas import Size
-from maskrcnn_jax.data.decode import ARRAY_ENDING, load_image, match_size, opened, read_array, read_image, refuse_other_sides, turn
+from maskrcnn_jax.data.decode import ARRAY_ENDING, is_cut, load_image, match_size, opened, read_array, read_image, refuse_other_sides, turn
 from maskrcnn_jax.data.source import DataError
 
 RGB_BYTES = InputConfig()
@@ -88,7 +88,7 @@ def _bands(path: Path, size: Size | None, content: bytes | None, *, to_grey: boo
         if isinstance(image, TiffImagePlugin.TiffImageFile):  # which Pillow turns by itself
             stored = turned = _pages(path, content, image, to_grey)
         else:
-            cut, stored = _is_cut(image), _page(path, content, image, to_grey)
+            cut, stored = is_cut(image), _page(path, content, image, to_grey)
             turned = stored if cut else _pixels(turn(image), to_grey)
     return stored, turned
 
@@ -108,14 +108,9 @@ def _pages(path: Path, content: bytes | None, image: TiffImagePlugin.TiffImageFi
 
 
 def _page(path: Path, content: bytes | None, image: ImageFile.ImageFile, to_grey: bool) -> np.ndarray:
-    cut = _is_cut(image)
+    cut = is_cut(image)
     image.load()
     return _sixteen_bits(path, content, image) if cut else _pixels(image, to_grey)
-
-
-def _is_cut(image: ImageFile.ImageFile) -> bool:
-    """Whether Pillow, which has no mode for 16-bit colours, will load their high bytes; to be asked before it does."""
-    return len(image.getbands()) > 1 and any(";16" in str(tile.args) for tile in image.tile)
 
 
 def _pixels(image: Image.Image, to_grey: bool) -> np.ndarray:

@@ -27,7 +27,10 @@ class ImageSizeError(DataError):
 
 
 class ImageHeader(NamedTuple):
-    """What a file says before its pixels: `mode` as Pillow calls it, and `orientation` as EXIF does, 1 being upright."""
+    """What a file says before its pixels.
+
+    mode: as Pillow calls it, and with ";16" of colours of 16 bits, for which Pillow has none. orientation: as EXIF does, 1 being upright.
+    """
 
     mode: str
     orientation: int
@@ -96,7 +99,7 @@ def read_header(path: Path, content: bytes | None = None) -> ImageHeader:
       DataError: a missing file, or one whose header cannot be read.
     """
     with opened(path, content) as image:
-        return ImageHeader(image.mode, _orientation(image))
+        return ImageHeader(image.mode + ";16" * is_cut(image), _orientation(image))
 
 
 def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int32[np.ndarray, "h w"]:
@@ -112,12 +115,17 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
       content: bytes of the picture, where `path` is a file of another kind that it lies in.
 
     Raises:
-      DataError: what `read_image` says of files that cannot be read; a JPEG; a palette whose first colour is not black; pixels
-        that are no whole numbers or negative.
+      DataError: what `read_image` says of files that cannot be read; a JPEG; a palette whose first colour is not black; colours of
+        16 bits; pixels that are no whole numbers or negative.
       ImageSizeError: another size than `size`.
     """
     with opened(path, content) as image:
         match_size(path, (image.height, image.width), (image.height, image.width), size)
+        if is_cut(image):
+            raise DataError(
+                f"{path}: 16-bit colours, of which Pillow keeps the high bytes, and labels may differ in the low ones; save it as PNG of "
+                "grey values or of 8-bit colours"
+            )
         image.load()
         return _labels(path, image, colours)
 
@@ -179,6 +187,11 @@ def image_files(folder: Path) -> list[Path]:
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return [path for path in files if path.suffix.lower() in endings] or [path for path in files if path.suffix.lower() == ARRAY_ENDING]
+
+
+def is_cut(image: ImageFile.ImageFile) -> bool:
+    """Whether Pillow, which has no mode for 16-bit colours, will load their high bytes; to be asked before it does."""
+    return len(image.getbands()) > 1 and any(";16" in str(tile.args) for tile in image.tile)
 
 
 def turn(image: Image.Image) -> Image.Image:

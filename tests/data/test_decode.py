@@ -3,6 +3,7 @@ import struct
 import warnings
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -265,6 +266,18 @@ def test_an_orientation_that_exif_does_not_know_is_upright(tmp_path):
     exif[ORIENTATION] = 77
     Image.new("L", (6, 4)).save(tmp_path / "a.jpg", exif=exif)
     assert read_header(tmp_path / "a.jpg").orientation == 1
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_of_16_bits_are_told_by_the_header_and_are_no_labels(tmp_path, rng, channels):
+    """Pillow calls them RGB and RGBA, and keeps the high bytes."""
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), rng.integers(0, 65536, (6, 10, channels), np.uint16))
+    assert read_header(path).mode == {3: "RGB;16", 4: "RGBA;16"}[channels]
+    with pytest.raises(DataError) as error:
+        read_labels(path, colours=True)
+    assert "a.png: 16-bit colours" in str(error.value)
+    assert "save it as PNG of grey values or of 8-bit colours" in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])

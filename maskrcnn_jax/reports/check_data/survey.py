@@ -29,13 +29,8 @@ MODES = {
     "RGBA": "alpha",
     "RGBa": "alpha",
     "CMYK": "cmyk",
-    "I": "16-bit",
-    "I;16": "16-bit",
-    "I;16B": "16-bit",
-    "I;16L": "16-bit",
-    "I;16N": "16-bit",
 }
-"""Pillow's modes to kinds of findings."""
+"""Pillow's modes of bytes to kinds of findings."""
 MOST_PIXELS = 178_956_970
 """Of an image; a larger one Pillow does not read."""
 
@@ -145,6 +140,7 @@ def _header_faults(source: Filed, i: int) -> Iterator[tuple[str, str]]:
         return
     header = source.read_header(i)
     if is_rgb_bytes(source.input_config) and header.mode != "RGB":
-        yield MODES.get(header.mode, "other-mode"), f"Pillow's mode {header.mode}; convert it to 8-bit RGB where that is not what you want"
+        kind = "16-bit" if header.mode == "I" or ";16" in header.mode else MODES.get(header.mode, "other-mode")
+        yield kind, f"Pillow's mode {header.mode}; convert it to 8-bit RGB where that is not what you want"
     if header.orientation != 1:
         yield "exif", f"EXIF orientation {header.orientation}; turn the pixels and remove the tag, so that every program shows the same"

@@ -242,7 +242,9 @@ def modes(d: Dataset) -> Expected:
     d.save("train", 26, pictures[3].convert("CMYK"), "026.jpg")
     d.save("train", 27, Image.fromarray(texture(234)[..., 0].astype(np.uint16) << 8))
     d.save("train", 28, pictures[5].convert("YCbCr"), "028.tif")
-    return [at(kind, 23 + k) for k, kind in enumerate(("grey", "palette", "alpha", "cmyk", "16-bit", "other-mode"))]
+    d.files["033.png"] = lambda path: cv2.imwrite(str(path), texture(236).astype(np.uint16) << 8)
+    kinds = "grey", "palette", "alpha", "cmyk", "16-bit", "other-mode"
+    return [*(at(kind, 23 + k) for k, kind in enumerate(kinds)), at("16-bit", 33)]
 
 
 def extra_file(d: Dataset) -> Expected:
