@@ -62,7 +62,7 @@ def _two_folders(source: Path, one: str | None) -> list[_Masks]:
             if below.name in whole:
                 raise DataError(f"{below}: {whole[below.name].name} beside it is of the same image; keep the folder or the file")
             one_of(images, below.name, source / "images", below)
-            files[below.name] += [(label, path, True) for path in image_files(below)]
+            files[below.name] += [(label, path, True) for path in _objects(below)]
     return [_Masks(images[stem], files[stem]) for stem in images]
 
 
@@ -74,8 +74,18 @@ def _bowl(source: Path, one: str | None) -> Iterator[_Masks]:
         images = image_files(folder / "images") if (folder / "images").is_dir() else []
         if len(images) != 1:
             raise DataError(f"{folder}: {len(images)} images in its folder images; one an image folder is expected, or {source / 'images'}")
-        files = [(label, path, True) for label, below in _by_class(folder / "masks", one) for path in image_files(below)]
+        files = [(label, path, True) for label, below in _by_class(folder / "masks", one) for path in _objects(below)]
         yield _Masks(images[0], files)
+
+
+def _objects(folder: Path) -> list[Path]:
+    """The files of one image, each an object; a DataError where there are folders among them, which would be passed over."""
+    below = next((path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")), None)
+    if below is not None:
+        raise DataError(
+            f"{below}: a folder among masks of one image; move its files up, or, where it is a class, name several or none by --labels"
+        )
+    return image_files(folder)
 
 
 def _by_class(masks: Path, one: str | None) -> list[tuple[str, Path]]:

@@ -149,6 +149,18 @@ def test_what_does_not_belong_together_is_an_error(folders, refuses):
     refuses(("masks/a.png: lies in no folder of a class", "name the one class by --labels"), "png", folders)
 
 
+def test_folders_among_the_masks_of_an_image_are_an_error(folders, tmp_path, refuses):
+    """They would be passed over, and their objects lost."""
+    (folders / "masks" / "a.png").unlink()
+    write_png(folders / "masks" / "a" / "0.png", box(4, 5, 14, 15))
+    write_png(folders / "masks" / "a" / "more" / "1.png", box(8, 9, 18, 19))
+    refuses((f"{folders}/masks/a/more: a folder among masks of one image; move its files up",), "png", folders, labels=("cell",))
+    image(tmp_path / "bowl" / "0a" / "images" / "0a.png")
+    write_png(tmp_path / "bowl" / "0a" / "masks" / "cell" / "0.png", box(4, 5, 14, 15))
+    words = ("0a/masks/cell: a folder among masks of one image", "where it is a class, name several or none by --labels")
+    refuses(words, "png", tmp_path / "bowl", labels=("cell",))
+
+
 def test_folders_that_are_no_layout_are_errors(folders, tmp_path, refuses):
     refuses(("no images of the dataset found", "docs/data.md"), "png", folders / "images", labels=("cell",))
     (folders / "masks").rename(folders / "labels")
