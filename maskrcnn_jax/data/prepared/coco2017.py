@@ -1,7 +1,6 @@
 """COCO 2017 as it is published: three zip files, or what they unpack to."""
 
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -77,7 +76,9 @@ def _annotations(root: Path, split: str, bar: Bar) -> dict[str, Any]:
             extracted = Path(file.extract(name, folder))
         except KeyError:
             raise DataError(f"{path}: holds no {name}; {REMEDY}") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except OSError:
+            raise
+        except Exception as error:  # of damaged bytes zipfile raises whatever comes
             raise DataError(f"{path}: {name} cannot be read ({error}); {REMEDY}") from None
         return read_document(extracted, refusing([]))
 
@@ -99,7 +100,9 @@ def _downloaded(root: Path, folder: str, bar: Bar) -> Path:
 def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         file = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+    except OSError:
+        raise
+    except Exception as error:  # as above
         raise DataError(f"{path}: no whole zip file ({error}); {REMEDY}") from None
     with file:
         yield file

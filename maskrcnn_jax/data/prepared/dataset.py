@@ -1,7 +1,6 @@
 """What is to be prepared: the rows of a COCO instances file, and where the image files that they name are read."""
 
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,7 +51,7 @@ class ImageZip(NamedTuple):
         """See `ImageFolder`."""
         try:
             return self.file.read(f"{self.folder}/{name}")
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except Exception as error:  # of damaged bytes zipfile raises whatever comes
             raise DataError(f"{self.file.filename}: {name} cannot be read ({error}); get the file again") from None
 
 

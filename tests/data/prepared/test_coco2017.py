@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import threading
 import zipfile
 from contextlib import contextmanager
@@ -138,6 +139,11 @@ def test_files_that_are_not_those_of_coco_are_named(published, tmp_path):
     images.write_bytes(broken)
     found = refusal(lambda: prepare(root, tmp_path / "out"))
     assert found.startswith(f"{root / 'annotations' / 'instances_val2017.json'}: image id 0: {images}: none.jpg cannot be read (Bad CRC-32")
+    broken = bytearray(whole)
+    for start in (whole.index(b"PK\x03\x04") + 6, whole.index(b"PK\x01\x02") + 8):  # flags of the first file, which says it is encrypted
+        broken[start] |= 1
+    images.write_bytes(broken)
+    assert re.search(rf"image id \d+: {images}: .* cannot be read \(.*encrypted", refusal(lambda: prepare(root, tmp_path / "out")))
     with zipfile.ZipFile(images, "w") as file:
         file.writestr("val2017/grey.png", b"")
     assert "3 of 4 image files are not in" in refusal(lambda: prepare(root, tmp_path / "out"))
