@@ -19,7 +19,7 @@ from pycocotools import mask as coco_mask
 from rich.console import Console
 
 from maskrcnn_jax.config import ExperimentConfig, InputConfig
-from maskrcnn_jax.data import CocoSource, DataError, read_channels, read_example, read_header, read_image
+from maskrcnn_jax.data import CocoSource, DataError, PreparedSource, read_channels, read_example, read_header, read_image
 from maskrcnn_jax.data.coco_masks import area_and_box, bitmap, covers_pixels
 from maskrcnn_jax.data.decode import read_labels, read_size
 from maskrcnn_jax.data.formats import ImportedDataset, coco_document, read_format, write_coco
@@ -41,6 +41,7 @@ OF_A_FILE = (
     "too large for Pillow|more memory than|the file is|the file holds|pixels of Pillow mode|a JPEG|colour 0 of the palette|"
     "no object has a class|not a VIA|no `shapes`|imagePath|"
     "regions have|occurs twice|leaves the image folder|is missing|`names`|no YAML|no text|not XML|is not one of|is not the background|"
+    "no prepared dataset|index of a prepared|prepared as version|bytes long|missing;|damaged|no dataset that can be read|"
     "16-bit colours|samples of a pixel|pages, which are|no readable|the mask is"
 )
 PLACED = r"(image|annotation|category) id |`(images|annotations|categories)`\[|entry |region |shape |line |object |value |id \d"
@@ -302,6 +303,28 @@ def assert_same_views(inputs: dict[str, Any], spoilt: dict[str, Any], valid: dic
     for name in inputs:
         if spoilt.get(name) == inputs[name]:
             assert found.get(name) == valid[name], f"{name} has changed"
+
+
+# ------------------------------------------------------------------------------------------------------------------ prepared
+
+
+def check_prepared(folder: Path, valid: list[Any]) -> None:
+    """What a folder of prepared data gives is what was put into it, or refused by the folder's name."""
+    source = attempt([str(folder)], PreparedSource, folder)
+    if source is None:
+        return
+    assert len(source) == len(valid), "an image is lost"
+    for i, (example, rows) in enumerate(valid):
+        found = attempt([str(folder)], read_example, source, i)
+        if found is not None:
+            assert all(np.array_equal(before, after) for before, after in zip(example, found, strict=True)), f"image {i} has changed"
+            assert source.coco_document([i]) == rows
+
+
+def prepared_examples(folder: Path) -> list[Any]:
+    """Each example, with its rows."""
+    source = PreparedSource(folder)
+    return [(read_example(source, i), source.coco_document([i])) for i in range(len(source))]
 
 
 # -------------------------------------------------------------------------------------------------------------------- images

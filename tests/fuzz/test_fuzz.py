@@ -7,6 +7,7 @@ is shrunk to the fewest and simplest edits, which the message has, with the seed
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from maskrcnn_jax.data import CocoSource
+from maskrcnn_jax.data import CocoSource, prepared
 from tests.fuzz import contract, datasets
 from tests.fuzz.datasets import PICTURES, Dataset
 from tests.fuzz.edits import Edit, Files, Instead, apply, changed_bytes, nodes, words
@@ -34,7 +35,7 @@ FORMATS = {
     "yolo": datasets.yolo,
 }
 # Kinds with their shares of the cases.
-SHARES = {"source": 5, "check-data": 3, "images": 4, "segmentations": 2} | {f"import {name}": 1 for name in FORMATS}
+SHARES = {"source": 5, "check-data": 3, "images": 4, "segmentations": 2, "prepared": 1} | {f"import {name}": 1 for name in FORMATS}
 ANNOTATIONS = (".json", ".txt", ".yaml", ".xml")
 
 
@@ -106,6 +107,16 @@ def of_import(folder: Path, name: str) -> tuple[Dataset, Callable[[Files], None]
     return dataset, lambda spoilt: contract.check_import(format_, folder, dataset, spoilt, valid)
 
 
+def of_prepared(folder: Path) -> tuple[Dataset, Callable[[Files], None]]:
+    original, target = datasets.coco(), folder / "prepared"
+    write(folder / "files", original.files)
+    with prepared.open_dataset("coco", folder / "files" / original.source, lambda name: nullcontext(lambda done, total: None)) as dataset:
+        prepared.prepare(dataset, target)
+    valid = contract.prepared_examples(target)
+    files = {f"prepared/{path.name}": path.read_bytes() for path in sorted(target.iterdir())}
+    return Dataset(files), lambda spoilt: contract.check_prepared(target, valid)
+
+
 def of_images(folder: Path) -> tuple[Dataset, Callable[[Files], None]]:
     dataset = Dataset({"a.img": PICTURES["a.PNG"], "b.npy": PICTURES["array.npy"]})
     write(folder, dataset.files)
@@ -117,6 +128,9 @@ def of_segmentations(folder: Path) -> tuple[Dataset, Callable[[Files], None]]:
     return dataset, lambda spoilt: contract.check_segmentations(spoilt["masks.json"])
 
 
+OTHERS = {"images": of_images, "segmentations": of_segmentations, "prepared": of_prepared}
+
+
 def checked(kind: str, folder: Path) -> tuple[Dataset, Callable[[Files], Any]]:
     """The dataset of a kind, in the folder, and the check of what has become of it."""
     if kind.startswith("import "):
@@ -124,7 +138,7 @@ def checked(kind: str, folder: Path) -> tuple[Dataset, Callable[[Files], Any]]:
     elif kind in ("source", "check-data"):
         dataset, check = of_source(folder, contract.check_coco if kind == "source" else contract.check_told)
     else:
-        dataset, check = (of_images if kind == "images" else of_segmentations)(folder)
+        dataset, check = OTHERS[kind](folder)
 
     def limited(spoilt: Files) -> None:
         with contract.limits():

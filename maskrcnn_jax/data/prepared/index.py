@@ -13,13 +13,14 @@ from maskrcnn_jax.data.coco_json import CocoTable
 from maskrcnn_jax.data.json_file import read_json
 from maskrcnn_jax.data.source import DataError
 
-FILE = "index.json"
+FILE, SUM = "index.json", "index.json.sha256"
 VERSION = 1
 """Of the index and the records; another one is not read."""
+_REMEDY = "copy the folder again, or prepare the data anew"
 
 
 class Index(NamedTuple):
-    """The index, but for the version and the lengths of the files.
+    """The index, but for the version and the files' lengths and digests.
 
     digest: 64 hex digits that change when rows do.
     category_rows: of the COCO file.
@@ -56,17 +57,20 @@ def make_index(document: dict[str, Any], table: CocoTable) -> Index:
 
 
 def write_index(folder: Path, index: Index) -> None:
-    """Write the index of the files that are in `folder`."""
-    lengths = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+    """Write the index of the files that are in `folder`, with digests of those that no library verifies, and a file of its own digest."""
+    files = sorted(folder.iterdir())
     fields = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in index._asdict().items()}
-    (folder / FILE).write_text(json.dumps({"version": VERSION, "files": lengths, **fields}), encoding="utf-8")
+    lengths = {path.name: path.stat().st_size for path in files}
+    digests = {path.name: _digest(path) for path in files if path.suffix == ".json"}
+    (folder / FILE).write_text(json.dumps({"version": VERSION, "files": lengths, "digests": digests, **fields}), encoding="utf-8")
+    (folder / SUM).write_bytes(_sum(folder))
 
 
 def read_index(folder: Path) -> Index:
     """The index of a prepared dataset.
 
     Raises:
-      DataError: no such folder; one of something else or of another version; a file that is missing or of another length.
+      DataError: no such folder; one of something else or of another version; a file that is missing, of another length or damaged.
     """
     remedy = "give a folder that `maskrcnn prepare-data` wrote"
     if not (folder / FILE).is_file():
@@ -75,30 +79,38 @@ def read_index(folder: Path) -> Index:
     if not isinstance(read, dict) or "version" not in read:
         raise DataError(f"{folder / FILE}: not the index of a prepared dataset; {remedy}")
     if read["version"] != VERSION:
-        raise DataError(f"{folder}: prepared as version {read['version']}, and version {VERSION} is read; prepare the data anew")
-    try:
-        lengths = dict(read["files"])
-        index = Index(
-            digest=read["digest"],
-            category_rows=read["category_rows"],
-            others=read["others"],
-            file_names=read["file_names"],
-            federated=read["federated"],
-            image_ids=np.array(read["image_ids"], np.int64),
-            sizes=np.array(read["sizes"], np.int64).reshape(-1, 2),
-            object_counts=np.array(read["object_counts"], np.int64),
-            labels_present=np.array(read["labels_present"], np.int32).reshape(-1, 2),
-        )
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{folder / FILE}: damaged ({error!r}); copy the folder again, or prepare the data anew") from None
-    _require_files(folder, lengths)
-    return index
+        raise DataError(f"{folder}: prepared as version {read['version']!r:.40}, and version {VERSION} is read; prepare the data anew")
+    if not (folder / SUM).is_file() or (folder / SUM).read_bytes() != _sum(folder):
+        raise DataError(f"{folder / FILE}: damaged, for {SUM} has not its digest; {_REMEDY}")
+    _require_files(folder, read["files"], read["digests"])
+    return Index(
+        digest=read["digest"],
+        category_rows=read["category_rows"],
+        others=read["others"],
+        file_names=read["file_names"],
+        federated=read["federated"],
+        image_ids=np.array(read["image_ids"], np.int64),
+        sizes=np.array(read["sizes"], np.int64).reshape(-1, 2),
+        object_counts=np.array(read["object_counts"], np.int64),
+        labels_present=np.array(read["labels_present"], np.int32).reshape(-1, 2),
+    )
 
 
-def _require_files(folder: Path, lengths: dict[str, int]) -> None:
-    """Raise DataError unless each file is there, of its length."""
+def _require_files(folder: Path, lengths: dict[str, int], digests: dict[str, str]) -> None:
+    """Raise DataError unless each file is there, of its length and, where it has one, its digest."""
     for name, length in lengths.items():
         found = (folder / name).stat().st_size if (folder / name).is_file() else None
         if found != length:
             what = "missing" if found is None else f"{found} bytes long instead of {length}"
-            raise DataError(f"{folder / name}: {what}; copy the folder again, or prepare the data anew")
+            raise DataError(f"{folder / name}: {what}; {_REMEDY}")
+        if name in digests and digests[name] != _digest(folder / name):
+            raise DataError(f"{folder / name}: damaged, for it has another digest than {FILE} says; {_REMEDY}")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _sum(folder: Path) -> bytes:
+    """What `sha256sum` writes of the index, and checks."""
+    return f"{_digest(folder / FILE)}  {FILE}\n".encode()

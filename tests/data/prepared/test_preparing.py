@@ -1,5 +1,6 @@
 """What stops a preparation, or the reading of what was prepared: each names its place and leaves nothing half done."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -135,6 +136,10 @@ def the_records(out):
     return path
 
 
+def replaced(path, old, new):
+    path.write_text(path.read_text().replace(old, new))
+
+
 def rewritten(out, **changes):
     index = json.loads((out / "index.json").read_text())
     (out / "index.json").write_text(json.dumps(index | changes))
@@ -148,7 +153,15 @@ def rewritten(out, **changes):
         (lambda out: (out / "index.json").write_text("[]"), "index.json: not the index of a prepared dataset"),
         (lambda out: (out / "index.json").write_text("{"), "index.json: not JSON"),
         (lambda out: rewritten(out, version=2), "out: prepared as version 2, and version 1 is read; prepare the data anew"),
-        (lambda out: rewritten(out, sizes="large"), "index.json: damaged (ValueError"),
+        (
+            lambda out: rewritten(out, sizes=[[20, 31]] * 4),
+            "index.json: damaged, for index.json.sha256 has not its digest; copy the folder again",
+        ),
+        (
+            lambda out: (out / "index.json.sha256").unlink(),
+            "index.json: damaged, for index.json.sha256 has not its digest; copy the folder",
+        ),
+        (lambda out: replaced(out / "features.json", "segmentation", "segmentatiom"), "features.json: damaged, for it has another digest"),
         (lambda out: cut(the_records(out)), "bytes long instead of"),
         (lambda out: the_records(out).unlink(), "missing; copy the folder again, or prepare the data anew"),
         (lambda out: (out / "features.json").unlink(), "features.json: missing; copy the folder again"),
@@ -173,8 +186,11 @@ def test_damaged_records_are_refused_when_they_are_read(out):
 
 
 def test_another_version_of_the_records_is_refused(out):
-    description = out / "dataset_info.json"
-    description.write_text(description.read_text().replace("1.0.0", "2.0.0"))
+    """As a package of that version would have written it, with its digests."""
+    description, path = out / "dataset_info.json", out / "index.json"
+    replaced(description, "1.0.0", "2.0.0")
+    replaced(path, json.loads(path.read_text())["digests"]["dataset_info.json"], hashlib.sha256(description.read_bytes()).hexdigest())
+    (out / "index.json.sha256").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  index.json\n")
     found = refusal(lambda: PreparedSource(out)[0])
     assert "image id 7: " not in found
     assert "out: no dataset that can be read (it is maskrcnn_prepared 2.0.0, not maskrcnn_prepared 1.0.0); prepare the data anew" in found
