@@ -28,6 +28,7 @@ from maskrcnn_jax.data.prepared.index import FILE, make_index, read_index, write
 
 OBJECTS, CORNERS, CLASSES, FILES = 3, 16, 80, 1000
 ANNOTATIONS, PREPARED = "annotations.json", f"prepared/{FILE}"
+KIB = 1024 / 1e6  # MB, as Linux counts memory
 
 
 def main() -> None:
@@ -101,14 +102,14 @@ def _measured(folder: Path, name: str) -> list[float]:
     before, start = _memory(), time.perf_counter()
     source: object = CocoSource(folder / name, folder / "images") if name == ANNOTATIONS else read_index((folder / name).parent)
     seconds, stays = time.perf_counter() - start, _memory() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB - before
     return [seconds, peak, stays, len(pickle.dumps(source)) / 1e6]
 
 
 def _memory() -> float:
-    """MiB that this process has."""
+    """MB that this process has."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * KIB
 
 
 if __name__ == "__main__":
