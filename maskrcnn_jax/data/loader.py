@@ -20,7 +20,7 @@ from maskrcnn_jax.data.batching import make_batch
 from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.check import read_example
 from maskrcnn_jax.data.plan import Plan
-from maskrcnn_jax.data.source import DataError, Source, image_name
+from maskrcnn_jax.data.source import DataError, Source, image_name, source_name
 from maskrcnn_jax.structs import Batch, Example
 
 NO_BOXES, NO_LABELS = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
@@ -64,7 +64,7 @@ class BatchOfStep:
             told: list[str] = []
             index = int(indices[i])
             example = self._read(index, rng, self._stand_ins(index, canvas), told)
-            examples.append(train_transform(example, rng, canvas, self.input_config, self.data_config.augment, self._another(told)))
+            examples.append(self._transformed(example, rng, canvas, self._another(told)))
             faults.append(told)
         return self._batch(examples, canvas, positions, faults)
 
@@ -88,6 +88,18 @@ class BatchOfStep:
     def _batch(self, examples: list[Example], canvas: Size, positions: Sequence[int], faults: list[list[str]] | None) -> Batch:
         config = self.data_config
         return make_batch(examples, canvas, max_objects=config.max_objects, mask_crop=config.mask_crop, positions=positions, faults=faults)
+
+    def _transformed(self, example: Example, rng: np.random.Generator, canvas: Size, another: Another) -> Example:
+        """What training sees of an example; where it cannot be made, as when memory runs out, a DataError that names the image."""
+        try:
+            return train_transform(example, rng, canvas, self.input_config, self.data_config.augment, another)
+        except DataError:  # of another image
+            raise
+        except Exception as error:
+            raise DataError(
+                f"{source_name(self.source)}: image id {example.image_id} cannot be resized and augmented ({type(error).__name__}: "
+                f"{error}); cut it into tiles if it is large, or leave it out"
+            ) from error
 
     def _stand_ins(self, index: int, canvas: Size) -> Iterator[int]:
         yield from self.plan.stand_ins(index, canvas, _STAND_INS)  # found when the first is asked for

@@ -130,6 +130,18 @@ def test_a_step_that_cannot_be_made_is_void_and_says_why(monkeypatch):
         assert batch.faults[0] == f"the images of step {step + 1} cannot be prepared (ZeroDivisionError: division by zero)"
 
 
+def test_an_image_that_cannot_be_augmented_is_named(monkeypatch):
+    def fail(*_):
+        raise MemoryError("Unable to allocate 9.00 GiB")
+
+    monkeypatch.setattr("maskrcnn_jax.data.loader.train_transform", fail)
+    first = PLAN(0)[1][0]
+    with pytest.raises(
+        DataError, match=rf"Torn: image id {first} cannot be .* \(MemoryError: Unable to allocate 9.00 GiB\); cut it into tiles"
+    ):
+        with_torn(max_unreadable=0)
+
+
 def test_without_leave_the_image_ends_it():
     with pytest.raises(DataError, match="image id 3: torn"):
         with_torn(3, max_unreadable=0)
