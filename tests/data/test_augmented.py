@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -159,8 +160,35 @@ def test_pixels_alone_may_change(albumentations):
     assert np.array_equal(drawn(shown), drawn(example))
 
 
-def test_a_pipeline_of_albumentations_gives_the_same_batches_each_time(albumentations):
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_pipeline_of_albumentations_gives_the_same_batches_each_time(albumentations, workers):
     steps = [albumentations.RandomBrightnessContrast(p=0.5), albumentations.ElasticTransform(p=0.5), albumentations.VerticalFlip(p=0.5)]
     adapter = Albumentations(albumentations.Compose(steps))
-    for a, b in zip(made(adapter), made(adapter), strict=True):
+    for a, b in zip(made(adapter), made(adapter, replace(DATA, workers=workers)), strict=True):
         assert equal((a.image, *a.instances), (b.image, *b.instances))
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(1, "uint8"), (5, "uint8"), (5, "uint16")])
+def test_other_channels_go_through_a_pipeline_or_are_refused_with_the_image(albumentations, channels, dtype):
+    example = painted(3)
+    plane = example.image.max(axis=2, keepdims=True).astype(dtype)
+    many = example._replace(image=np.repeat(plane, channels, axis=2))
+    zeros, ones = (0.0,) * channels, (1.0,) * channels
+    input_config = InputConfig(channels=channels, dtype=dtype, mean=zeros, std=ones)
+
+    def applied(*steps):
+        adapter = Albumentations(albumentations.Compose(steps))
+        return apply(adapter, many, np.random.default_rng(0), "a.json: image id 3", 3, input_config)
+
+    moved = applied(albumentations.HorizontalFlip(p=1.0), albumentations.RandomCrop(40, 50, p=1.0))
+    assert moved.image.shape == (40, 50, channels)
+    assert moved.image.dtype == dtype
+    shown = moved.masks.max(axis=0) == 1
+    assert all(np.array_equal(moved.image[..., i] > 0, shown) for i in range(channels))
+    assert_whole(moved)
+    if channels == 5:
+        with pytest.raises(DataError, match=r"a\.json: image id 3: your own augmentation failed \(TypeError: HueSaturationValue"):
+            applied(albumentations.HueSaturationValue(p=1.0))
+    if dtype == "uint16":
+        with pytest.raises(DataError, match=r"a\.json: image id 3: what your own augmentation returned cannot .* image is float64"):
+            applied(albumentations.RandomGamma(p=1.0))
