@@ -30,18 +30,20 @@ class ImageHeader(NamedTuple):
     """What a file says before its pixels.
 
     mode: as Pillow calls it, and with ";16" of colours of 16 bits, for which Pillow has none. orientation: as EXIF does, 1 being upright.
+    pages: of a TIFF, or frames of an animation; those of an MPO, previews of a photograph, do not count.
     """
 
     mode: str
     orientation: int
+    pages: int
 
 
 def read_image(path: Path, size: Size | None = None, content: bytes | None = None) -> UInt8[np.ndarray, "h w 3"]:
     """Decode an image file with Pillow, which refuses truncated files (OpenCV fills the rest with grey).
 
     Every mode becomes RGB: grey is repeated, palettes are looked up, alpha is dropped (not blended), CMYK is converted; of
-    16-bit values the high byte is kept, of 32-bit ones too unless all are below 256. A JPEG whose bytes were altered, but not
-    cut short, may decode unnoticed.
+    16-bit values the high byte is kept, of 32-bit ones too unless all are below 256. Of several pages the first is read. A JPEG
+    whose bytes were altered, but not cut short, may decode unnoticed.
 
     EXIF orientation is applied. With `size` it is applied where the turned image has that size; where only the image as stored
     has it, annotations refer to the pixels as stored and nothing is turned. EXIF data that cannot be read turn nothing.
@@ -93,13 +95,13 @@ def read_size(path: Path, size: Size | None = None) -> Size:
 
 
 def read_header(path: Path, content: bytes | None = None) -> ImageHeader:
-    """Mode and orientation of a file, or its `content`, as they are stored; EXIF data that cannot be read are upright.
+    """What a file, or its `content`, says, as it is stored; EXIF data that cannot be read are upright, pages that cannot be counted one.
 
     Raises:
       DataError: a missing file, or one whose header cannot be read.
     """
     with opened(path, content) as image:
-        return ImageHeader(image.mode + ";16" * is_cut(image), _orientation(image))
+        return ImageHeader(image.mode + ";16" * is_cut(image), _orientation(image), _pages(image))
 
 
 def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, content: bytes | None = None) -> Int32[np.ndarray, "h w"]:
@@ -217,6 +219,14 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # as for `readable`
         return 1
     return orientation if orientation in range(1, 9) else 1
+
+
+def _pages(image: ImageFile.ImageFile) -> int:
+    """1 where they cannot be counted."""
+    try:
+        return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except Exception:  # as for `readable`
+        return 1
 
 
 def match_size(path: Path, turned: Size, stored: Size, size: Size | None) -> int:

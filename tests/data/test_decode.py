@@ -249,9 +249,9 @@ def test_a_header_says_mode_and_orientation(tmp_path, mode, name):
     exif[ORIENTATION] = 6
     picture = Image.new(mode, (6, 4))
     picture.save(tmp_path / name)
-    assert read_header(tmp_path / name) == (mode, 1)
+    assert read_header(tmp_path / name) == (mode, 1, 1)
     picture.save(tmp_path / name, exif=exif)
-    assert read_header(tmp_path / name) == (mode, 6)
+    assert read_header(tmp_path / name) == (mode, 6, 1)
 
 
 def test_a_header_needs_a_file_that_is_an_image(tmp_path):
@@ -266,6 +266,15 @@ def test_an_orientation_that_exif_does_not_know_is_upright(tmp_path):
     exif[ORIENTATION] = 77
     Image.new("L", (6, 4)).save(tmp_path / "a.jpg", exif=exif)
     assert read_header(tmp_path / "a.jpg").orientation == 1
+
+
+@pytest.mark.parametrize(("name", "pages"), [("a.tiff", 3), ("a.gif", 3), ("a.webp", 3), ("a.mpo", 1)])
+def test_a_header_counts_pages_and_frames_but_not_previews_and_the_first_is_read(tmp_path, rng, name, pages):
+    first, *others = (Image.fromarray(rng.integers(0, 256, (6, 10), np.uint8)).convert("RGB") for _ in range(3))
+    first.save(tmp_path / name, save_all=True, append_images=others, **({"lossless": True} if name == "a.webp" else {}))
+    assert read_header(tmp_path / name).pages == pages
+    if name != "a.mpo":  # which is a JPEG
+        assert np.array_equal(read_image(tmp_path / name), np.asarray(first))
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -60,6 +60,7 @@ KINDS: Mapping[str, Kind] = {
         "warning", "16-bit image", "The high byte is kept (of 32-bit values below 256 the low one): dark images may become black."
     ),
     "other-mode": Kind("warning", "image that is not RGB", "It is converted to RGB."),
+    "pages": Kind("warning", "image file of several pages", "The first is read, the others never are."),
     "extra-file": Kind("warning", "image file that no annotation file names", "It is never read."),
     "unused-category": Kind(
         "warning", "category without objects", "The model has an output for it that is never trained, or is not measured."

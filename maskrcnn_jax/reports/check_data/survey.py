@@ -142,5 +142,7 @@ def _header_faults(source: Filed, i: int) -> Iterator[tuple[str, str]]:
     if is_rgb_bytes(source.input_config) and header.mode != "RGB":
         kind = "16-bit" if header.mode == "I" or ";16" in header.mode else MODES.get(header.mode, "other-mode")
         yield kind, f"Pillow's mode {header.mode}; convert it to 8-bit RGB where that is not what you want"
+    if is_rgb_bytes(source.input_config) and header.pages > 1:
+        yield "pages", f"{header.pages} pages or frames, of which the first is read; save each that is wanted as a file of its own"
     if header.orientation != 1:
         yield "exif", f"EXIF orientation {header.orientation}; turn the pixels and remove the tag, so that every program shows the same"

@@ -247,6 +247,11 @@ def modes(d: Dataset) -> Expected:
     return [*(at(kind, 23 + k) for k, kind in enumerate(kinds)), at("16-bit", 33)]
 
 
+def pages(d: Dataset) -> Expected:
+    d.save("train", 34, Image.fromarray(texture(34)), "034.tif", save_all=True, append_images=[Image.fromarray(texture(340))])
+    return [at("pages", 34)]
+
+
 def extra_file(d: Dataset) -> Expected:
     d.files["nobody.png"] = lambda path: Image.fromarray(texture(77)).save(path)
     return [at("extra-file")]
@@ -313,6 +318,7 @@ PLANTS = [
     nearly_same_across_splits,
     exif,
     modes,
+    pages,
     extra_file,
     unused_category,
     max_objects,
