@@ -118,7 +118,7 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
 
     Raises:
       DataError: what `read_image` says of files that cannot be read; a JPEG; a palette whose first colour is not black; colours of
-        16 bits; pixels that are no whole numbers or negative.
+        16 bits; several pages; pixels that are no whole numbers or negative.
       ImageSizeError: another size than `size`.
     """
     with opened(path, content) as image:
@@ -128,6 +128,8 @@ def read_labels(path: Path, size: Size | None = None, *, colours: bool = False, 
                 f"{path}: 16-bit colours, of which Pillow keeps the high bytes, and labels may differ in the low ones; save it as PNG of "
                 "grey values or of 8-bit colours"
             )
+        if (pages := _pages(image)) > 1:
+            raise DataError(f"{path}: {pages} pages or frames, of which one alone would be read; save each as a file of its own")
         image.load()
         return _labels(path, image, colours)
 

@@ -386,6 +386,14 @@ def test_labels_in_a_jpeg_are_refused_whatever_it_is_called(tmp_path, rgb, name)
         assert f"{path}: a JPEG, which blurs labels into others; export the masks anew as PNG" in str(error.value)
 
 
+def test_labels_of_several_pages_are_refused(tmp_path):
+    first, *others = (Image.fromarray(np.full((6, 10), label, np.uint8)) for label in (1, 2, 3))
+    first.save(tmp_path / "a.tiff", save_all=True, append_images=others)
+    with pytest.raises(DataError) as error:
+        read_labels(tmp_path / "a.tiff")
+    assert "a.tiff: 3 pages or frames, of which one alone would be read; save each as a file of its own" in str(error.value)
+
+
 def test_labels_are_not_turned_and_have_the_size_that_is_wanted(tmp_path, rgb):
     path = with_orientation(tmp_path / "a.png", rgb[..., 0], 6)
     assert np.array_equal(read_labels(path, (6, 10)), rgb[..., 0])

@@ -42,7 +42,7 @@ OF_A_FILE = (
     "no object has a class|not a VIA|no `shapes`|imagePath|"
     "regions have|occurs twice|leaves the image folder|is missing|`names`|no YAML|no text|not XML|is not one of|is not the background|"
     "no prepared dataset|index of a prepared|prepared as version|bytes long|missing;|damaged|no dataset that can be read|"
-    "16-bit colours|samples of a pixel|pages, which are|no readable|the mask is"
+    "16-bit colours|pages or frames|samples of a pixel|pages, which are|no readable|the mask is"
 )
 PLACED = r"(image|annotation|category) id |`(images|annotations|categories)`\[|entry |region |shape |line |object |value |id \d"
 
