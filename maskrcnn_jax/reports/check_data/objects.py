@@ -117,17 +117,19 @@ def _shape_faults(polygons: list[list[float]], box: Box, tight: Box) -> Iterator
 
 
 def _twice(objects: Objects, seen: list[Seen], categories: Sequence[Category]) -> Iterator[ObjectFault]:
-    """Pairs of one mask. Masks are drawn again, of the few objects whose boxes are nearly equal."""
+    """Each object that has the mask of an earlier one, with that. Masks are drawn again, of the few whose boxes are nearly equal."""
     boxes = np.array([s.tight for s in seen], np.float64).reshape(-1, 4)
     rows = np.stack([boxes[:, 0], boxes[:, 1], boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]], axis=1)
     near = np.triu(coco_mask.iou(rows, rows, [0] * len(rows)), 1) if len(rows) > 1 else np.zeros((0, 0))
+    told: set[int] = set()
     for a, b in np.argwhere(near >= SAME_OBJECT**2):  # a box that is off by a row or two may still hold the same pixels but for 5%
         first, second = seen[a].k, seen[b].k
-        if objects.crowd[first] != objects.crowd[second]:
+        if objects.crowd[first] != objects.crowd[second] or told & {first, second}:
             continue
         one, other = objects.mask(first) > 0, objects.mask(second) > 0
         iou = (one & other).sum() / (one | other).sum()
         if iou >= SAME_OBJECT:
+            told.add(second)
             names = [categories[objects.labels[k] - 1].name for k in (first, second)]
             labelled = f"both as {names[0]}" if names[0] == names[1] else f"as {names[0]} and as {names[1]}"
             yield ObjectFault(

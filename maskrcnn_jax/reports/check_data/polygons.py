@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Int8
 
 _BLOCK = 2**20  # pairs of edges compared at once
+_TOGETHER = 64  # edges of an outline that lie near each other, so that few others reach the rectangle around them
 _ROUNDING = 1e-9  # of an area that is 0 but for rounding, as share of the square around the polygon: far above float64's
 
 Points = Float64[np.ndarray, "n 2"]
@@ -23,15 +24,17 @@ def crossing(points: Points) -> tuple[int, int] | None:
     """
     n, flat = len(points), _flat(points)
     start, end = points, np.roll(points, -1, axis=0)
-    for first in range(0, n, max(1, _BLOCK // n)):
-        rows = slice(first, first + max(1, _BLOCK // n))
-        a, b = start[rows, None], end[rows, None]
-        apart = _turn(b - a, start[None] - a, flat) * _turn(b - a, end[None] - a, flat) < 0
-        others = end[None] - start[None]
-        apart &= _turn(others, a - start[None], flat) * _turn(others, b - start[None], flat) < 0
+    low, high = np.minimum(start, end), np.maximum(start, end)
+    together = max(1, min(_TOGETHER, _BLOCK // n))
+    for first in range(0, n, together):
+        rows = slice(first, first + together)
+        near = np.flatnonzero(((low <= high[rows].max(axis=0)) & (high >= low[rows].min(axis=0))).all(axis=1))
+        a, b, c, d = start[rows, None], end[rows, None], start[None, near], end[None, near]
+        apart = _turn(b - a, c - a, flat) * _turn(b - a, d - a, flat) < 0
+        apart &= _turn(d - c, a - c, flat) * _turn(d - c, b - c, flat) < 0
         found = np.argwhere(apart)
         if len(found):
-            return int(found[0, 0]) + first, int(found[0, 1])
+            return int(found[0, 0]) + first, int(near[found[0, 1]])
     return None
 
 

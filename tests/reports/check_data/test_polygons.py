@@ -51,6 +51,24 @@ def test_edges_that_cross_equal_exact_pairs(rng, monkeypatch):
     assert min(some, none) > 20
 
 
+@pytest.mark.parametrize("crossed", [False, True])
+def test_an_outline_of_many_points_is_compared_with_what_is_near(monkeypatch, crossed):
+    """All pairs of the edges would be 10^8."""
+    compared, turn = [0], polygons._turn
+
+    def counting(a, b, flat):
+        compared[0] += np.broadcast(a[..., 0], b[..., 0]).size
+        return turn(a, b, flat)
+
+    monkeypatch.setattr(polygons, "_turn", counting)
+    angles = np.linspace(0, 2 * np.pi, 10_000, endpoint=False)
+    points = 1e5 * (1 + 0.02 * np.sin(50 * angles))[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    if crossed:
+        points[9000:9004] = points[9000] + [(0, 0), (40, 40), (40, 0), (0, 40)]  # a bow tie
+    assert crossing(points) == ((9000, 9002) if crossed else None)
+    assert compared[0] < 2e7
+
+
 @pytest.mark.parametrize(
     ("points", "flat"),
     [
