@@ -67,9 +67,9 @@ def read_mask(path: Path, image: Path, *, colours: bool = False) -> Int32[np.nda
 
 
 def text_lines(path: Path) -> list[str]:
-    """The lines of a file of UTF-8 text; a DataError where it is none."""
+    """The lines of a file of UTF-8 text, perhaps with a byte order mark; a DataError where it is none."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: no text ({error}); write it as UTF-8") from None
 

@@ -1,6 +1,7 @@
 """An imported dataset -> COCO instances JSON, checked."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,7 +49,7 @@ def require_new(path: Path) -> None:
     """Raise DataError where `write_coco` would not write: another suffix than .json, an existing file, a missing folder."""
     if path.suffix != ".json":
         raise DataError(f"{path}: the dataset is written as COCO JSON; give a name that ends with .json")
-    if path.exists():
+    if os.path.lexists(path):
         raise DataError(f"{path}: exists already and would be overwritten; give another name")
     if not path.absolute().parent.is_dir():
         raise DataError(f"{path}: its folder does not exist; make it first")

@@ -1,5 +1,6 @@
 """A dataset -> a folder of records."""
 
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -87,7 +88,7 @@ def prepare(dataset: Dataset, target: Path, progress: Progress = lambda done, to
 
 def require_new(target: Path) -> None:
     """Raise DataError where `prepare` would not write: something that exists, a missing folder around it."""
-    if target.exists():
+    if os.path.lexists(target):
         raise DataError(f"{target}: exists already; give the name of a new folder")
     if not target.absolute().parent.is_dir():
         raise DataError(f"{target}: the folder around it does not exist; make it first")

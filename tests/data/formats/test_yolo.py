@@ -36,6 +36,14 @@ def test_names_are_listed_numbered_or_lines(yolo, read, file, text):
     assert read("yolo", yolo, split="val")[1][0][1] == "kite"
 
 
+def test_a_byte_order_mark_is_of_no_name_and_no_number(yolo, read):
+    """Editors on Windows write it."""
+    (yolo / "data.yaml").unlink()
+    (yolo / "classes.txt").write_text("boat\nkite\n", encoding="utf-8-sig")
+    (yolo / "labels/val/x.txt").write_text(SQUARE, encoding="utf-8-sig")
+    assert read("yolo", yolo, split="val")[1][0][1] == "boat"
+
+
 def test_a_blank_line_among_the_names_is_an_error(yolo, refuses):
     (yolo / "data.yaml").unlink()
     (yolo / "classes.txt").write_text("boat\n\nkite\n")

@@ -84,13 +84,15 @@ def test_objects_that_training_leaves_out_are_told_and_kept(made, tmp_path):
 
 def test_a_target_that_exists_or_has_no_place_is_refused(made, tmp_path):
     (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
     for target, message in (
         (tmp_path / "in", "exists already; give the name of a new folder"),
         (tmp_path / "file", "exists already"),
+        (tmp_path / "link", "exists already"),
         (tmp_path / "no" / "out", "the folder around it does not exist; make it first"),
     ):
         assert refusal(lambda target=target: prepare(target, made, made.parent)).startswith(f"{target}: {message}")
-    assert listing(tmp_path) == ["file", "in"]
+    assert listing(tmp_path) == ["file", "in", "link"]
 
 
 def test_too_little_space_is_told_before_anything_is_written(made, tmp_path, monkeypatch):
