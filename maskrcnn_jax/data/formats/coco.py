@@ -11,6 +11,7 @@ from maskrcnn_jax.data.image_folder import missing_files
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.errors import first_few
 
+MISSING = "give their folder by --images"  # what to do about missing image files
 # What the written rows have of their own.
 _OWN = {
     "images": {"id", "file_name", "height", "width"},
@@ -36,7 +37,7 @@ def dataset_of(path: Path, document: dict[str, Any], folder: Path) -> ImportedDa
     """The dataset of a `read_document` of the file `path` with its images in `folder`, checked."""
     left_out: list[Fault] = []
     table = check_document(path, document, refusing(left_out))
-    require_files(path, table.images, folder)
+    require_files(path, table.images, folder, MISSING)
     extra = {key: {row["id"]: _further(row, own) for row in document[key]} for key, own in _OWN.items()}
     names = {i + 1: category.name for i, category in enumerate(table.categories)}
 
@@ -57,12 +58,12 @@ def dataset_of(path: Path, document: dict[str, Any], folder: Path) -> ImportedDa
     )
 
 
-def require_files(path: Path, images: Sequence[CocoImage], folder: Path) -> None:
-    """Raise DataError unless the files of all `images` of the dataset `path` are in `folder`."""
+def require_files(path: Path, images: Sequence[CocoImage], folder: Path, remedy: str) -> None:
+    """Raise DataError, with the `remedy`, unless the files of all `images` of the dataset `path` are in `folder`."""
     missing = [images[i] for i in missing_files(folder, [image.file_name for image in images])]
     if missing:
         absent = first_few([f"{image.file_name} (image id {image.id})" for image in missing])
-        raise DataError(f"{path}: {len(missing)} of {len(images)} image files are not in {folder}: {absent}; give their folder by --images")
+        raise DataError(f"{path}: {len(missing)} of {len(images)} image files are not in {folder}: {absent}; {remedy}")
 
 
 def _further(row: dict[str, Any], own: set[str]) -> Mapping[str, Any]:

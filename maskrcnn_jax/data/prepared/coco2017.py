@@ -60,7 +60,7 @@ def open_coco2017(root: Path, split: str | None, bar: Bar) -> Iterator[Dataset]:
     document = _annotations(root, split, bar)
     source = root / ANNOTATIONS / f"instances_{split}.json"
     if (root / split).is_dir():
-        yield checked(source, document, ImageFolder(root / split))
+        yield checked(source, document, ImageFolder(root / split, "unpack the zip file again, or delete the folder"))
         return
     with _open_zip(_downloaded(root, split, bar)) as file:
         yield checked(source, document, ImageZip(file, split))

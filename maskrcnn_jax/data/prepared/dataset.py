@@ -9,19 +9,20 @@ from maskrcnn_jax.data.coco_json import CocoImage, CocoTable, check_document
 from maskrcnn_jax.data.decode import readable
 from maskrcnn_jax.data.faults import refusing
 from maskrcnn_jax.data.formats import Format, read_rows
-from maskrcnn_jax.data.formats.coco import require_files
+from maskrcnn_jax.data.formats.coco import MISSING, require_files
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.errors import first_few
 
 
 class ImageFolder(NamedTuple):
-    """Image files in a folder."""
+    """Image files in a folder; what to do where one is missing."""
 
     path: Path
+    remedy: str
 
     def require(self, source: Path, images: Sequence[CocoImage]) -> int:
         """Bytes of the files of all images together; DataError, which names the dataset `source`, where one is missing."""
-        require_files(source, images, self.path)
+        require_files(source, images, self.path, self.remedy)
         return sum((self.path / image.file_name).stat().st_size for image in images)
 
     def read(self, name: str) -> bytes:
@@ -88,4 +89,4 @@ def read_dataset(name: Format, source: Path, **options: Any) -> Dataset:
       DataError: what the format's reader, `coco_document` or `read_coco_json` refuse.
     """
     document, folder, notes = read_rows(name, source, **options)
-    return checked(source, document, ImageFolder(folder), notes)
+    return checked(source, document, ImageFolder(folder, MISSING), notes)

@@ -105,6 +105,9 @@ def test_what_is_there_unpacked_is_taken(published, made, tmp_path):
         unpack(published, tmp_path / "coco", folder)
     prepare(tmp_path / "coco", tmp_path / "out")
     assert same(PreparedSource(tmp_path / "out")[0], CocoSource(made, made.parent)[0])
+    (tmp_path / "coco" / "val2017" / "grey.png").unlink()
+    found = refusal(lambda: prepare(tmp_path / "coco", tmp_path / "again"))
+    assert found.endswith("val2017: grey.png (image id 7); unpack the zip file again, or delete the folder")
 
 
 @pytest.mark.parametrize(
