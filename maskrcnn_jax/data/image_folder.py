@@ -4,6 +4,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+LONGEST = 1000
+"""Characters of a name, relative to the folder; one with more is of no file, and no message should repeat it."""
+
 
 def leaves_folder(name: str) -> bool:
     """Whether the path `name`, taken relative to a folder, is of a file outside it. Links are not followed."""

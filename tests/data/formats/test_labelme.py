@@ -180,6 +180,7 @@ def test_a_bad_shape_is_an_error_that_names_it(write, refuses, name):
     [
         ({"shapes": None}, ("a.json: no `shapes` and `imagePath`, so not of LabelMe", "LabelMe's JSON files alone")),
         ({"imagePath": 3}, ("a.json: no `shapes` and `imagePath`",)),
+        ({"imagePath": "x" * 5000}, ("a.json: imagePath 'xxx", "has 5000 characters", "correct it")),
         ({"imagePath": "../a.png"}, ("a.json: imagePath '../a.png' leaves the image folder", "by --images")),
         ({"imagePath": "/etc/passwd"}, ("a.json: imagePath '/etc/passwd' leaves the image folder", "by --images")),
         ({"imagePath": "gone.png"}, ("gone.png: no such image file", "restore it")),

@@ -148,6 +148,7 @@ BAD = {
         spoil(lambda _, r: r.update(region("circle", cx=50, cy=4, r=5))),
         (*AT, "outside the image of 20 x 30", "pixels of this image"),
     ),
+    "long name": (spoil(lambda entry, _: entry.update(filename="x" * 5000)), ("entry 'a.png1234': `filename` has 5000", "correct it")),
     "escape": (spoil(lambda entry, _: entry.update(filename="../a.png")), ("'../a.png' leaves the image folder", "by --images")),
     "absolute": (spoil(lambda entry, _: entry.update(filename="/etc/passwd")), ("'/etc/passwd' leaves the image folder", "by --images")),
     "missing": (
