@@ -62,7 +62,7 @@ def kernel_gradient_3x3(x: Map, gradient: Float[Array, "n h w d"]) -> Float[Arra
         tiles = _row(_tiles(after(done, read), 4), input_row, INPUT)
         gradients = _row(_tiles(after(done, given), 2), gradient_row, GRADIENT)
         products.append([tile.T @ of_tile for tile, of_tile in zip(tiles, gradients, strict=True)])
-        done = sum(product[0, 0] for product in products[-1])
+        done = jnp.sum(jnp.stack([product[0, 0] for product in products[-1]]))
     return jnp.stack([jnp.stack(row) for row in _transformed(products, KERNEL_GRADIENT)])
 
 
