@@ -29,7 +29,8 @@ def open_source(
 
     Raises:
       DataError: a path that is empty or does not exist, naming the field of `config`; kind `own`, whose sources only the user
-        has; kind `shapes`, whose pictures are RGB bytes, for another input; whatever the source itself refuses.
+        has; kind `shapes`, whose pictures are RGB bytes made on the fly, with a path or for another input; whatever the source
+        itself refuses.
     """
     if config.kind == "own":
         raise DataError(
@@ -43,6 +44,13 @@ def open_source(
                 f"data.kind is `shapes`, whose pictures are RGB bytes, and model.input asks for {input_config.channels} channels of "
                 f"{input_config.dtype}; set --model.input.channels 3 --model.input.dtype uint8, or give data of your own"
             )
+        named = {f"{split}_{what}": getattr(config, f"{split}_{what}") for what in ("annotations", "images")}
+        for name, path in named.items():
+            if path:
+                raise DataError(
+                    f"data.kind is `shapes`, which reads no files, but data.{name} is {path}; set --data.kind coco, or prepared, "
+                    "to take your data, or leave the paths out"
+                )
         return ShapesSource(0, config.train_size) if split == "train" else ShapesSource(_VAL_START, config.val_size)
     first, *more = _sources(config, split, input_config, tell)
     return MixedSource([first, *more], config.train_weights or None) if more else first

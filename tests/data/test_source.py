@@ -52,6 +52,15 @@ def test_shapes_for_training_and_validation_are_disjoint():
     assert not {train[i].image_id for i in range(5)} & {val[i].image_id for i in range(3)}
 
 
+@pytest.mark.parametrize("name", ["val_annotations", "val_images"])
+def test_shapes_are_not_taken_in_silence_for_the_data_that_a_path_names(name):
+    config = DataConfig(kind="shapes", train_size=5, **{name: "cells"})
+    assert len(open_source(config, "train")) == 5
+    with pytest.raises(DataError) as error:
+        open_source(config, "val")
+    assert f"data.kind is `shapes`, which reads no files, but data.{name} is cells; set --data.kind coco" in str(error.value)
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_a_coco_source_is_opened_from_its_own_paths_alone(split, open_coco, document, folder):
     path = open_coco(document).annotation_file
