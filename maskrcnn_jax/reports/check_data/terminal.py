@@ -32,20 +32,23 @@ def _parts(report: Report) -> Iterator[Table | Text]:
 
 
 def _splits(report: Report) -> Table:
-    table = Table("split", title="data", title_justify="left")
-    for title in ("images", "without objects", "objects", "crowds", "most an image", "height", "width", "categories"):
-        table.add_column(title, justify="right")
+    table = Table("", title="data", title_justify="left")
+    columns = []
     for split in report.splits:
+        table.add_column(split.name, justify="right")
         numbers = (split.images, split.empty_images, split.objects, split.crowds, split.most_objects)
         sides = (f"{low} to {high}" if low < high else f"{low}" for low, high in (split.heights, split.widths))
-        table.add_row(split.name, *(f"{number:,}" for number in numbers), *sides, str(len(split.categories)))
+        columns.append([*(f"{number:,}" for number in numbers), *sides, str(len(split.categories))])
+    titles = ("images", "without objects", "objects", "crowds", "most objects an image", "height", "width", "categories")
+    for row in zip(titles, *columns, strict=True):
+        table.add_row(*row)
     return table
 
 
 def _findings(report: Report) -> Table:
     table = Table("", "what", title="findings", title_justify="left")
     table.add_column("number", justify="right")
-    table.add_column("the first")
+    table.add_column("the first", overflow="fold")  # a long path whole
     for name, count in report.counts().items():
         first = next(finding for finding in report.findings if finding.kind == name)
         where = ", ".join(str(place) for place in first.places)

@@ -205,3 +205,15 @@ def test_the_terminal_has_one_line_a_kind_with_the_first_of_each(written):
         assert KINDS[name].severity in line
     assert "train image 16 annotation 160: the box is 8 8 24 28 (x0 y0 x1 y1), that of the mask 8 8 24 24: 4 pixels off" in text
     assert f"Training would not be sound: {report.count('error')} errors, {report.count('warning')} warnings." in text
+
+
+def test_a_terminal_of_80_columns_cuts_no_word(written):
+    report, _ = written
+    path = "../" + "a-long-folder-name/" * 5 + "instances_train.json"
+    (finding,) = [finding for finding in report.findings if finding.kind == "grey"]
+    out = io.StringIO()
+    Console(file=out, width=80).print(summary(replace(report, findings=(replace(finding, message=f"{path} is grey"),))))
+    text = out.getvalue()
+    assert "\u2026" not in text  # rich's ellipsis
+    assert "without objects" in text
+    assert path in "".join(cells[-2].strip() for line in text.splitlines() if len(cells := line.split("\u2502")) == 6)
