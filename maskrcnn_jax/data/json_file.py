@@ -22,7 +22,9 @@ def read_json(path: Path) -> Any:
         if re.search(r"\\u[dD][89a-fA-F]", text):
             json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair can be neither printed nor written
         return document
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder; give the JSON file in it") from None
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path}: no such annotation file; check the path of the JSON") from None
     except UnicodeEncodeError as error:
         before = error.object[max(0, error.start - 40) : error.start]

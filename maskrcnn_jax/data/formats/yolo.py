@@ -47,6 +47,8 @@ def read_yolo(source: Path, *, split: str | None = None) -> ImportedDataset:
 
 def _class_names(source: Path) -> list[str]:
     """Of data.yaml, which has a list or {number: name}, or the lines of classes.txt."""
+    if source.is_file():
+        raise DataError(f"{source}: is a file; give the folder of data.yaml or classes.txt")
     described, listed = source / "data.yaml", source / "classes.txt"
     if described.is_file():
         document = _yaml(described)

@@ -149,6 +149,7 @@ def test_what_is_missing_is_an_error(yolo, refuses):
     (yolo / "images/val/x.png").touch()
     refuses(("x.png: x.jpg has the same name but for its ending", "rename or remove one"), "yolo", yolo, split="val")
     (yolo / "images/val/x.png").unlink()
+    refuses(("data.yaml: is a file", "give the folder of data.yaml"), "yolo", yolo / "data.yaml", split="val")
     (yolo / "data.yaml").unlink()
     refuses(("neither data.yaml nor classes.txt names the classes", "add one"), "yolo", yolo, split="val")
 
