@@ -69,7 +69,7 @@ def validation_image(config: ExperimentConfig, image_id: int, categories: Sequen
     found = np.flatnonzero(ids == image_id)
     if not len(found):
         raise DataError(
-            f"{source_name(source)}: no validation image has the id {image_id}; there are {len(source)}, {first_few([str(i) for i in ids])}"
+            f"{source_name(source)}: no validation image has the id {image_id}; there are {len(source)}: {first_few([str(i) for i in ids])}"
         )
     example = read_example(source, int(found[0]), config.model.input)
     return _of_model(example, source.categories, categories, f"{source_name(source)}: image id {example.image_id}")

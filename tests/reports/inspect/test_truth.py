@@ -108,7 +108,7 @@ def test_an_image_of_the_validation_data_by_its_id(dataset):
     assert found.labels.tolist() == [1, 2]
     with pytest.raises(DataError) as error:
         validation_image(config, 9, MODEL)
-    assert "annotations.json: no validation image has the id 9; there are 2, 7, 8" in str(error.value)
+    assert "annotations.json: no validation image has the id 9; there are 2: 7, 8" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_an_image_of_data_without_ids_by_its_number():
     assert found.image_id == 10**9 + 2
     with pytest.raises(DataError) as error:
         validation_image(tiny.experiment(), 3, ShapesSource.categories)
-    assert "ShapesSource: no validation image has the id 3; there are 3, 0, 1, 2" in str(error.value)
+    assert "ShapesSource: no validation image has the id 3; there are 3: 0, 1, 2" in str(error.value)
