@@ -23,7 +23,9 @@ def read_json(path: Path) -> Any:
             json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair can be neither printed nor written
         return document
     except IsADirectoryError:
-        raise DataError(f"{path}: is a folder; give the JSON file in it") from None
+        raise DataError(
+            f"{path}: is a folder; give a JSON file, or, for a folder that `maskrcnn prepare-data` wrote, set --data.kind prepared"
+        ) from None
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path}: no such annotation file; check the path of the JSON") from None
     except UnicodeEncodeError as error:

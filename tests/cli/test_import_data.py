@@ -48,7 +48,7 @@ def test_the_flags_that_it_prints_open_what_it_wrote(balloons, tmp_path, capsys)
         (["via", "my data/via.json", "out.json", "--split", "train"], "via has no option --split; its options are --images, --labels"),
         (["yolo", "my data", "out.json"], "my data: neither data.yaml nor classes.txt names the classes"),
         (["coco", "my data/via.json", "out.json"], "my data/via.json: no list `images`; give a COCO instances file"),
-        (["coco", "my data", "out.json"], "my data: is a folder; give the JSON file in it"),
+        (["coco", "my data", "out.json"], "my data: is a folder; give a JSON file"),
         (["labelme", "my data", "out.json"], "via.json: no `shapes` and `imagePath`"),
     ],
 )

@@ -73,6 +73,8 @@ def read_index(folder: Path) -> Index:
       DataError: no such folder; one of something else or of another version; a file that is missing, of another length or damaged.
     """
     remedy = "give a folder that `maskrcnn prepare-data` wrote"
+    if folder.is_file():
+        raise DataError(f"{folder}: is a file; {remedy}, or, for a JSON file in COCO's format, set --data.kind coco")
     if not (folder / FILE).is_file():
         raise DataError(f"{folder}: no prepared dataset, for it has no {FILE}; {remedy}")
     read = read_json(folder / FILE)

@@ -147,6 +147,12 @@ def rewritten(out, **changes):
     (out / "index.json").write_text(json.dumps(index | changes))
 
 
+def test_a_json_file_in_the_place_of_a_prepared_folder_has_its_own_remedy(tmp_path):
+    (tmp_path / "val.json").touch()
+    assert "val.json: is a file; give a folder that" in (message := refusal(lambda: PreparedSource(tmp_path / "val.json")))
+    assert "--data.kind coco" in message
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
