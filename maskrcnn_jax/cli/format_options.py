@@ -30,4 +30,5 @@ def print_notes(notes: Sequence[str]) -> None:
     for note in notes:
         print(note, file=sys.stderr)
     if notes:
-        print(f"what was left out or changed: {len(notes)} lines above", file=sys.stderr)
+        lines = "line" if len(notes) == 1 else "lines"
+        print(f"what was left out or changed: {len(notes)} {lines} above", file=sys.stderr)

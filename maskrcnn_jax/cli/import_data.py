@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -17,9 +18,9 @@ class ImportDataCommand(FormatOptions):
 
     format: tyro.conf.Positional[formats.Format]
     """Format of the dataset."""
-    source: tyro.conf.Positional[Path]
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SRC")]
     """The annotation file (coco, lvis, via, labelme), or the dataset's folder (all others, and labelme)."""
-    target: tyro.conf.Positional[Path]
+    target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DST")]
     """JSON file to write; new."""
 
 

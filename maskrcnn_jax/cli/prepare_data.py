@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -18,9 +19,9 @@ class PrepareDataCommand(FormatOptions):
 
     format: tyro.conf.Positional[prepared.Origin]
     """Format of the dataset, as of import-data; or coco2017, COCO 2017 as it is published, with --split train2017 or val2017."""
-    source: tyro.conf.Positional[Path]
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SRC")]
     """As of import-data; of coco2017 the folder of the zip files, or of what they unpack to. What it lacks is downloaded to it."""
-    target: tyro.conf.Positional[Path]
+    target: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DST")]
     """Folder to write; new."""
 
 

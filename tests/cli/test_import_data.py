@@ -19,9 +19,7 @@ DOCS = (Path(__file__).resolve().parent.parent.parent / "docs" / "data.md").read
 def test_the_flags_that_it_prints_open_what_it_wrote(balloons, tmp_path, capsys):
     main(["import-data", "via", "my data/via.json", "my balloons.json", "--labels", "balloon"])
     printed = capsys.readouterr()
-    assert printed.err == (
-        "my data/via.json: a.png, region 1: left out: a point has no area\nwhat was left out or changed: 1 lines above\n"
-    )
+    assert printed.err == ("my data/via.json: a.png, region 1: left out: a point has no area\nwhat was left out or changed: 1 line above\n")
     first, train, measure = printed.out.splitlines()
     assert first == "my balloons.json: written; images 1, objects 1, classes 1"
     assert shlex.split(train.partition(":")[2]) == [
@@ -70,7 +68,7 @@ def test_help_says_what_each_option_means(capsys):
         main(["import-data", "--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(word in out for word in ("pascal_voc", "--images", "--split", "--labels", "--attribute", "docs/data.md"))
+    assert all(word in out for word in ("pascal_voc", "SRC DST", "--images", "--split", "--labels", "--attribute", "docs/data.md"))
 
 
 def test_the_docs_have_an_example_and_a_row_of_each_format():

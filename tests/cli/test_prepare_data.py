@@ -18,7 +18,7 @@ DOCS = (Path(__file__).resolve().parent.parent.parent / "docs" / "data.md").read
 def test_the_flags_that_it_prints_open_what_it_wrote(balloons, tmp_path, capsys):
     main(["prepare-data", "via", "my data/via.json", "my balloons", "--labels", "balloon"])
     printed = capsys.readouterr()
-    left_out = "my data/via.json: a.png, region 1: left out: a point has no area\nwhat was left out or changed: 1 lines above\n"
+    left_out = "my data/via.json: a.png, region 1: left out: a point has no area\nwhat was left out or changed: 1 line above\n"
     assert printed.err.endswith(left_out)
     assert "1/1" in printed.err
     first, train, measure = printed.out.splitlines()
