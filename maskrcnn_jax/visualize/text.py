@@ -43,7 +43,7 @@ def write_labels(picture: UInt8[np.ndarray, "h w 3"], labels: Sequence[Label]) -
     taken: list[Rectangle] = []
     for name, rectangle, color in labels:
         text = " ".join(name.split())  # on one line
-        font = _font(text, letters)
+        font = _font(letters, text.isascii())
         _, top, _, bottom = pen.textbbox((0, 0), "Äg", font=font)  # one height for every text of a font
         left, _, right, _ = pen.textbbox((0, 0), text, font=font)
         size = round(right - left) + 2 * _PAD + 1, round(bottom - top) + 2 * _PAD + 1
@@ -56,13 +56,11 @@ def write_labels(picture: UInt8[np.ndarray, "h w 3"], labels: Sequence[Label]) -
     return np.array(canvas)
 
 
-def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, which has the letters of English, and for others DejaVu Sans, which comes with matplotlib."""
-    return ImageFont.load_default(size) if text.isascii() else _dejavu(size)
-
-
 @cache
-def _dejavu(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int, ascii_only: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font, which has the letters of English, and for others DejaVu Sans, which comes with matplotlib."""
+    if ascii_only:
+        return ImageFont.load_default(size)
     spec = find_spec("matplotlib")  # which takes half a second to import
     assert spec is not None
     assert spec.origin is not None
