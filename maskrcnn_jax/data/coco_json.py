@@ -9,7 +9,7 @@ from maskrcnn_jax.data.canvas import Size
 from maskrcnn_jax.data.coco_lists import check_lists, has_lists
 from maskrcnn_jax.data.coco_masks import covers_pixels
 from maskrcnn_jax.data.faults import Fault, Tell, refusing
-from maskrcnn_jax.data.image_folder import LONGEST, leaves_folder
+from maskrcnn_jax.data.image_folder import leaves_folder, refuse_long
 from maskrcnn_jax.data.json_file import read_json
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.structs import Category
@@ -148,8 +148,7 @@ def _image(where: str, row: dict[str, Any]) -> CocoImage:
     name, height, width = (row.get(key) for key in ("file_name", "height", "width"))
     if not isinstance(name, str) or not name:
         raise DataError(f"{where}: no `file_name`; add it")
-    if len(name) > LONGEST:
-        raise DataError(f"{where}: file_name {name!r:.200} has {len(name)} characters, and no file's has more than {LONGEST}; correct it")
+    refuse_long(f"{where}: file_name {name!r:.200}", name)
     if leaves_folder(name):
         raise DataError(f"{where}: file_name {name!r:.200} leaves the image folder; give names relative to that folder")
     if type(height) is not int or type(width) is not int or height < 1 or width < 1:

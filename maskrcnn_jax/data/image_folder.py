@@ -4,8 +4,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from maskrcnn_jax.data.source import DataError
+
 LONGEST = 1000
 """Characters of a name, relative to the folder; one with more is of no file, and no message should repeat it."""
+
+
+def refuse_long(what: str, name: str) -> None:
+    """Raise DataError, which begins with `what`, for a name that is longer than any file's."""
+    if len(name) > LONGEST:
+        raise DataError(f"{what} has {len(name)} characters, and no file's has more than {LONGEST}; correct it")
 
 
 def leaves_folder(name: str) -> bool:

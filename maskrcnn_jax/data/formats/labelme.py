@@ -17,7 +17,7 @@ from maskrcnn_jax.data.decode import read_labels, read_size
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
 from maskrcnn_jax.data.formats.layout import within
 from maskrcnn_jax.data.formats.outlines import ellipse, finite_numbers, rectangle
-from maskrcnn_jax.data.image_folder import LONGEST, leaves_folder
+from maskrcnn_jax.data.image_folder import leaves_folder, refuse_long
 from maskrcnn_jax.data.json_file import read_json
 from maskrcnn_jax.data.source import DataError
 
@@ -53,8 +53,7 @@ def _image(path: Path, folder: Path, notes: list[str]) -> ImportedImage:
     name = document.get("imagePath") if isinstance(document, dict) else None
     if not isinstance(shapes, list) or not isinstance(name, str) or not name:
         raise DataError(f"{path}: no `shapes` and `imagePath`, so not of LabelMe; give a folder of LabelMe's JSON files alone")
-    if len(name) > LONGEST:
-        raise DataError(f"{path}: imagePath {name!r:.200} has {len(name)} characters, and no file's has more than {LONGEST}; correct it")
+    refuse_long(f"{path}: imagePath {name!r:.200}", name)
     name = _relative(path, name.replace("\\", "/"), folder)
     sides = (document.get("imageHeight"), document.get("imageWidth"))
     stated = sides if all(type(side) is int for side in sides) else None

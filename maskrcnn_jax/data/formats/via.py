@@ -7,7 +7,7 @@ from typing import Any
 from maskrcnn_jax.data.decode import read_size
 from maskrcnn_jax.data.formats.dataset import ImportedCategory, ImportedDataset, ImportedImage, ImportedObject
 from maskrcnn_jax.data.formats.outlines import ellipse, finite_numbers, rectangle
-from maskrcnn_jax.data.image_folder import LONGEST, leaves_folder
+from maskrcnn_jax.data.image_folder import leaves_folder, refuse_long
 from maskrcnn_jax.data.json_file import read_json
 from maskrcnn_jax.data.source import DataError
 from maskrcnn_jax.errors import first_few
@@ -65,10 +65,7 @@ def _files(source: Path, document: Any) -> Iterator[tuple[str, dict[str, dict[st
         name = entry.get("filename") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name:
             raise DataError(f"{source}: entry {key!r:.80} has no `filename`; export the annotations from VIA as JSON")
-        if len(name) > LONGEST:
-            raise DataError(
-                f"{source}: entry {key!r:.80}: `filename` has {len(name)} characters, and no file's more than {LONGEST}; correct it"
-            )
+        refuse_long(f"{source}: entry {key!r:.80}: `filename`", name)
         regions = entry.get("regions", {})
         if isinstance(regions, list):
             regions = {str(i): region for i, region in enumerate(regions)}
