@@ -22,7 +22,7 @@ from maskrcnn_jax.data import open_source
 from maskrcnn_jax.training.pictures import picture_grid
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
-SHOWN, INSPECTED = 4, "8"  # images of the grid, and the validation image whose stages are shown
+SHOWN, INSPECTED = 4, "1000000008"  # images of the grid, and the validation image whose stages are shown
 WIDTH = 1200  # pixels
 
 

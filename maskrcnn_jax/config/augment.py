@@ -21,7 +21,7 @@ class AugmentConfig:
     crop: float = 1.0
     """Smallest share of each side that a random crop keeps, objects in their size; 1: no crop."""
     rotate: float = 0.0
-    """Largest rotation either way, degrees; the corners that open have the mean colour."""
+    """Largest rotation either way, degrees; the corners that open have the mean colour, until colours are changed, theirs too."""
     brightness: float = 0.0
     """Colours are multiplied by up to 1 plus or minus this."""
     contrast: float = 0.0

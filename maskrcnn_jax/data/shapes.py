@@ -49,6 +49,11 @@ class ShapesSource:
         """(height, width) of each picture, pixels."""
         return np.full((self._count, 2), SIDE)
 
+    @property
+    def image_ids(self) -> Int[np.ndarray, "n"]:
+        """The pictures' numbers in the sequence."""
+        return np.arange(self.start, self.start + self._count)
+
     def __len__(self) -> int:
         return self._count
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32
 
-from maskrcnn_jax.data.decode import image_files, opened, read_labels, read_size
+from maskrcnn_jax.data.decode import ImageSizeError, image_files, opened, read_labels, read_size
 from maskrcnn_jax.data.source import DataError
 
 
@@ -61,8 +61,12 @@ def read_mask(path: Path, image: Path, *, colours: bool = False) -> Int32[np.nda
         height, width = mask.height, mask.width
     try:
         read_size(image, (height, width))
-    except DataError as error:
-        raise DataError(f"{path}: the mask is {height} x {width} (height x width); {error}") from None
+    except ImageSizeError:
+        tall, wide = read_size(image)
+        raise DataError(
+            f"{path}: the mask is {height} x {width} (height x width), its image {image} {tall} x {wide}; export the mask as large as the "
+            "image, or put back the image it was drawn on"
+        ) from None
     return read_labels(path, (height, width), colours=colours)
 
 

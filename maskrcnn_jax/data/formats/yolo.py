@@ -26,7 +26,7 @@ def read_yolo(source: Path, *, split: str | None = None) -> ImportedDataset:
 
     Raises:
       DataError: a missing folder or list of classes; folders of images and no split; a label file without image, or that is not of
-        this form.
+        this form; boxes and no polygon in all of them.
     """
     names = _class_names(source)
     images, labels = _folders(source, split)
@@ -34,15 +34,19 @@ def read_yolo(source: Path, *, split: str | None = None) -> ImportedDataset:
     texts = by_stem(labels, (path for path in within(labels, "*.txt") if path.name != "classes.txt"))
     for stem, path in texts.items():
         one_of(pictures, stem, images, path)
+    boxes: list[str] = []
     notes: list[str] = []
     read = []
     for stem, picture in pictures.items():
         size = read_size(picture)
         if stem not in texts:
             notes.append(f"{picture}: no {labels / stem}.txt: taken as an image without objects")
-        objects = _objects(texts[stem], names, size, notes) if stem in texts else ()
+        objects = _objects(texts[stem], names, size, boxes) if stem in texts else ()
         read.append(ImportedImage(picture.relative_to(images).as_posix(), size, objects))
-    return ImportedDataset(source, images, tuple(ImportedCategory(name) for name in names), tuple(read), tuple(notes))
+    if boxes and not any(image.objects for image in read):
+        raise DataError(f"{boxes[0]}: a box, as all lines of the files in {labels}; export the dataset for segmentation, not detection")
+    left_out = (f"{where}: left out: a box, not a polygon" for where in boxes)
+    return ImportedDataset(source, images, tuple(ImportedCategory(name) for name in names), tuple(read), (*notes, *left_out))
 
 
 def _class_names(source: Path) -> list[str]:
@@ -86,7 +90,8 @@ def _folders(source: Path, split: str | None) -> tuple[Path, Path]:
     raise DataError(f"{source}: no folders {tried}; name another split by --split")
 
 
-def _objects(path: Path, names: list[str], size: Size, notes: list[str]) -> tuple[ImportedObject, ...]:
+def _objects(path: Path, names: list[str], size: Size, boxes: list[str]) -> tuple[ImportedObject, ...]:
+    """The polygons of a file; where boxes are joins `boxes`."""
     found = []
     for number, line in enumerate(text_lines(path), 1):
         where = f"{path}: line {number}"
@@ -96,7 +101,7 @@ def _objects(path: Path, names: list[str], size: Size, notes: list[str]) -> tupl
         if not 0 <= label < len(names) or label != int(label):
             raise DataError(f"{where}: class {label:g} is not one of 0 ... {len(names) - 1}; add its name, or correct it")
         if len(corners) == 4:
-            notes.append(f"{where}: left out: a box, not a polygon")
+            boxes.append(where)
         elif len(corners) % 2:
             raise DataError(f"{where}: {len(corners)} coordinates are no pairs x y; correct the line")
         else:

@@ -51,7 +51,7 @@ def validation_image(config: ExperimentConfig, image_id: int, categories: Sequen
 
     Args:
       config: of the model's run.
-      image_id: the data's own id; where they have none before an image is read, the number of the image, from 0.
+      image_id: the data's own id.
       categories: the model's; those of the data go by their names.
 
     Raises:
@@ -65,7 +65,7 @@ def validation_image(config: ExperimentConfig, image_id: int, categories: Sequen
             f"the run's validation data: {error}; or, as `maskrcnn inspect` has no flags of data, name an image file, and its ground truth "
             "by --annotations"
         ) from error
-    ids = np.asarray(getattr(source, "image_ids", range(len(source))))
+    ids = np.asarray(source.image_ids)  # type: ignore[attr-defined]  # which all that a config can name have
     found = np.flatnonzero(ids == image_id)
     if not len(found):
         raise DataError(

@@ -71,7 +71,7 @@ def test_splits(root, read, refuses):
 def test_bad_pictures_are_errors_that_name_them(root, refuses):
     image = root / "leftImg8bit" / "train" / "aachen" / f"{STEM}_leftImg8bit.png"
     write_png(image, np.zeros((10, 30, 3), np.uint8))
-    refuses((f"{STEM}_gtFine_instanceIds.png: the mask is 20 x 30", f"{image}: the file is 10 x 30"), "cityscapes", root)
+    refuses((f"{STEM}_gtFine_instanceIds.png: the mask is 20 x 30", f"its image {image} 10 x 30"), "cityscapes", root)
     image.unlink()
     refuses((f"{image}: no such image file", "restore it"), "cityscapes", root)
     write_png(image, np.zeros((20, 30, 3), np.uint8))

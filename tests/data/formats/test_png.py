@@ -124,7 +124,7 @@ def test_arrays_are_images_too(folders, read):
 def test_bad_masks_are_errors_that_name_them(folders, refuses, monkeypatch):
     mask = folders / "masks" / "a.png"
     write_png(mask, GREY[:, :10])
-    words = (f"{mask}: the mask is 20 x 10", "images/a.png: the file is 20 x 30", "correct height and width")
+    words = (f"{mask}: the mask is 20 x 10", "images/a.png 20 x 30", "export the mask as large as the image")
     refuses(words, "png", folders, labels=("cell",))
     Image.fromarray(np.zeros((20, 30), np.float32)).save(mask.with_suffix(".tiff"))
     mask.unlink()

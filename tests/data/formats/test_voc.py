@@ -106,7 +106,7 @@ def test_pictures_of_colours_are_refused(voc, refuses):
 
 def test_an_image_of_another_size_is_an_error(voc, refuses):
     image = write_png(voc / "JPEGImages" / "2007_000039.jpg", np.zeros((10, 30, 3), np.uint8))
-    words = ("SegmentationObject/2007_000039.png: the mask is 20 x 30", f"{image}: the file is 10 x 30", "put back the image")
+    words = ("SegmentationObject/2007_000039.png: the mask is 20 x 30", f"its image {image} 10 x 30", "put back the image")
     refuses(words, "pascal_voc", voc, split="train")
 
 

@@ -86,11 +86,17 @@ def test_boxes_short_polygons_and_images_without_labels_are_told(yolo, read):
     images, found, notes = read("yolo", yolo, split="val")
     assert (images, len(found)) == (["x.jpg", "y.png"], 1)
     assert notes == [
-        f"{path}: line 1: left out: a box, not a polygon",
         f"{yolo / 'images/val/y.png'}: no {yolo / 'labels/val/y.txt'}: taken as an image without objects",
+        f"{path}: line 1: left out: a box, not a polygon",
         f"{path}: line 4: 1 of 1 polygons left out: fewer than 3 points",
         f"{path}: line 5: left out: it covers no pixel",
     ]
+
+
+def test_boxes_alone_are_refused(yolo, refuses):
+    path = yolo / "labels/val/x.txt"
+    path.write_text("\n0 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.2 0.2\n")
+    refuses((f"{path}: line 2: a box, as all lines", "for segmentation, not detection"), "yolo", yolo, split="val")
 
 
 def test_an_empty_file_is_an_image_without_objects(yolo, read):

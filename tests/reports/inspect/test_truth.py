@@ -126,9 +126,9 @@ def test_where_the_data_are_gone_an_image_file_is_the_remedy(data, message):
     assert str(error.value).endswith("name an image file, and its ground truth by --annotations")
 
 
-def test_an_image_of_data_without_ids_by_its_number():
-    found = validation_image(tiny.experiment(), 2, ShapesSource.categories)
+def test_a_picture_of_shapes_by_its_id():
+    found = validation_image(tiny.experiment(), 10**9 + 2, ShapesSource.categories)
     assert found.image_id == 10**9 + 2
     with pytest.raises(DataError) as error:
         validation_image(tiny.experiment(), 3, ShapesSource.categories)
-    assert "ShapesSource: no validation image has the id 3; there are 3: 0, 1, 2" in str(error.value)
+    assert "ShapesSource: no validation image has the id 3; there are 3: 1000000000, 1000000001, 1000000002" in str(error.value)
