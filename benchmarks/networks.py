@@ -104,8 +104,7 @@ def training_step(reference: Reference, repeats: int) -> Iterator[Row]:
         live,
         factor=NUCLEI_STEP,
         repeats=repeats,
-        note="" if reference.compiled else "that on one thread",
-        scaled_from=reference.on_one_thread,
+        one_core=True,
     )
     step.check()
 
@@ -137,9 +136,9 @@ class Step:
         self.state, self._metrics = jax.block_until_ready(self._steps(self.state, self.batch))
 
     def check(self) -> None:
-        """The last step moved the model: one that is not finite does not."""
-        if not np.isfinite(self._metrics["loss"]):
-            raise SystemExit("the loss of the training step is not finite")
+        """The last step moved the model: one whose loss or gradient is not finite does not."""
+        if self._metrics["nonfinite"]:
+            raise SystemExit("the loss or a gradient of the training step is not finite")
 
 
 def theirs_step(reference: Reference, model: Any, examples: list[Example]) -> Callable[[], Any]:
@@ -147,14 +146,14 @@ def theirs_step(reference: Reference, model: Any, examples: list[Example]) -> Ca
     model = reference.placed(model).train()
     images, wanted = [reference.image(own.image) for own in examples], targets(reference, examples)
     optimizer = reference.torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-6, momentum=0.9, weight_decay=1e-4)
-    losses = reference.waited(lambda: sum(model(images, wanted).values()))
 
     def step() -> None:
         optimizer.zero_grad()
-        losses().backward()
+        with reference.autocast():
+            loss = sum(model(images, wanted).values())
+        loss.backward()
         optimizer.step()
-        if reference.device == "cuda":
-            reference.torch.cuda.synchronize()
+        reference.wait()
 
     return step
 

@@ -109,7 +109,7 @@ def theirs(
     pool = reference.torchvision.ops.MultiScaleRoIAlign(["0", "1", "2", "3"], size, SAMPLES)
     boxes, own = [reference.tensor(rois)], [level.clone().requires_grad_() for level in maps]
     to_values = reference.tensor(gradient.transpose(0, 3, 1, 2)).to(maps[0].dtype)
-    values = pool({str(i): level for i, level in enumerate(own)}, boxes, [SIZE])
+    values = reference.waited(lambda: pool({str(i): level for i, level in enumerate(own)}, boxes, [SIZE]))()
 
     def forward() -> Any:
         with torch.inference_mode():

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from benchmarks.rows import Row, cores, in_turn
+from benchmarks.rows import Row, cores, in_turn, on_one_core
 from maskrcnn_jax.config import ModelConfig, presets
 from maskrcnn_jax.models import Variables
 from maskrcnn_jax.reports.golden import picture
@@ -51,6 +51,8 @@ class Reference:
         """PyTorch, with as many threads as cores may be used."""
         torch = import_torch()
         torch.set_num_threads(cores())
+        if self.device == "cuda":  # as XLA does: forms of convolutions are tried, and float32 products may round their factors
+            torch.backends.cudnn.benchmark = torch.backends.cuda.matmul.allow_tf32 = True
         return torch
 
     @cached_property
@@ -80,14 +82,22 @@ class Reference:
         """uint8[h, w, 3] as torchvision's detectors take it."""
         return self.tensor(image.transpose(2, 0, 1).astype(np.float32) / 255)
 
+    def autocast(self) -> Any:
+        """A context in which networks compute in the dtype."""
+        return self.torch.autocast(self.device, self.torch.bfloat16, enabled=self.dtype == "bfloat16")
+
+    def wait(self) -> None:
+        """Return when the device is done."""
+        if self.device == "cuda":
+            self.torch.cuda.synchronize()
+
     def waited(self, call: Callable[[], Any]) -> Callable[[], Any]:
-        """`call` under autocast where the dtype asks for it, which returns when the device is done."""
+        """`call` under autocast, which returns when the device is done."""
 
         def waiting() -> Any:
-            with self.torch.autocast(self.device, self.torch.bfloat16, enabled=self.dtype == "bfloat16"):
+            with self.autocast():
                 result = call()
-            if self.device == "cuda":
-                self.torch.cuda.synchronize()
+            self.wait()
             return result
 
         return waiting
@@ -127,9 +137,10 @@ class Reference:
 
     def on_one_thread(self) -> None:
         """`backbone_fpn` on one thread."""
+        threads = self.torch.get_num_threads()
         self.torch.set_num_threads(1)
         self.backbone_fpn()
-        self.torch.set_num_threads(cores())
+        self.torch.set_num_threads(threads)
 
 
 def config_of(dtype: Dtype) -> ModelConfig:
@@ -161,7 +172,7 @@ def against(
     factor: float,
     repeats: int,
     note: str = "",
-    scaled_from: Callable[[], Any] | None = None,
+    one_core: bool = False,
 ) -> Row:
     """Ours in turn with torchvision's; or, where its operators are not compiled, with its backbone+FPN, times `factor`.
 
@@ -172,13 +183,14 @@ def against(
       factor: what `theirs` took over backbone+FPN where it was measured.
       repeats: turns.
       note: of the row.
-      scaled_from: what stands for backbone+FPN; None: itself.
+      one_core: whether `factor` is of one core, so that where it serves both run on one.
     """
     if reference.compiled:
         mine, live = in_turn(ours, theirs, repeats=repeats)
         return Row(name, mine, live, "live", note)
-    mine, base = in_turn(ours, scaled_from or reference.backbone_fpn, repeats=repeats)
-    told = f"torchvision: {factor:.3g} x its backbone+FPN of this run"
+    calls = (on_one_core(ours), on_one_core(reference.on_one_thread)) if one_core else (ours, reference.backbone_fpn)
+    mine, base = in_turn(*calls, repeats=repeats)
+    told = f"torchvision: {factor:.3g} x its backbone+FPN of this run" + ", both on one core" * one_core
     return Row(name, mine, [factor * seconds for seconds in base], "scaled", f"{told}; {note}" if note else told)
 
 

@@ -5,6 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -115,6 +116,26 @@ def machine() -> dict[str, Any]:
 def cores() -> int:
     """Those this process may use: threads of torchvision, as of JAX."""
     return len(os.sched_getaffinity(0))
+
+
+def on_one_core(call: Callable[[], Any]) -> Callable[[], Any]:
+    """`call` with every thread of the process on one core."""
+
+    def pinned() -> Any:
+        allowed = os.sched_getaffinity(0)
+        _pin({min(allowed)})
+        try:
+            return call()
+        finally:
+            _pin(allowed)
+
+    return pinned
+
+
+def _pin(allowed: set[int]) -> None:
+    for thread in os.listdir("/proc/self/task"):
+        with suppress(ProcessLookupError):  # it ended
+            os.sched_setaffinity(int(thread), allowed)
 
 
 def _version(name: str) -> str | None:

@@ -1,15 +1,18 @@
-"""Images a second of a GPU, each system at its best batch, and the share of the matrix units' peak.
+"""Images a second of a GPU, each system at its best batch, the share of the matrix units' peak, and the kernels that cost most.
 
-`python -m benchmarks.throughput WORK SYSTEM DTYPE REPEATS` measures one system, `ours` or `theirs`, and prints JSON. Each has the GPU to
-itself: what one process has taken of its memory, it does not give back.
+`python -m benchmarks.throughput WORK SYSTEM DTYPE REPEATS` measures one system, `ours` or `theirs`, and prints JSON. What one process has
+taken of a GPU's memory, it does not give back: so each system has a process of its own, and they come before all other parts.
 """
 
 import copy
 import json
 import subprocess
 import sys
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,13 +23,14 @@ from benchmarks.networks import OBJECTS, Step, experiment, theirs_step
 from benchmarks.reference import CLASSES, Dtype, Reference, config_of, example
 from benchmarks.rows import Row, in_turn
 from maskrcnn_jax import models, ops
+from maskrcnn_jax.cli.compilation_cache import use_compilation_cache
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.reports.golden import picture
 from maskrcnn_jax.training.step import init_state, make_step
 
-SIZE, BATCHES = (800, 1344), (4, 8, 16)
-TURNS = 2  # of a batch that may not be the best
-PEAK = {"A100": 312e12, "H100": 989e12, "H200": 989e12}  # dense bfloat16 operations a second, as published
+SIZE, FIRST = (800, 1344), 8  # and the smallest batch
+TRACED, LARGEST = 3, 5  # calls, and kernels told of them
+PEAK = {"A100": 312e12, "H100 80GB HBM3": 989e12, "H200": 989e12}  # dense bfloat16 operations a second, as published; H100 SXM
 Call = Callable[[], Any]
 WORKS = {"inference": "inference, masks pasted on the device", "step": "training step"}
 
@@ -36,10 +40,11 @@ def throughput(dtype: Dtype, repeats: int) -> Iterator[Row]:
     for work, title in WORKS.items():
         ours, theirs = (_in_own_process(work, system, dtype, repeats) for system in ("ours", "theirs"))
         rates = " and ".join(f"{1 / np.median(found['seconds']):.1f}" for found in (ours, theirs))
-        note = f"{rates} images a second, batches of {ours['batch']} and {theirs['batch']}, one system after the other"
-        share = ours["flops"] / np.median(ours["seconds"]) / _peak()
-        name = f"{title}, R50-FPN, {SIZE[0]}x{SIZE[1]}, {dtype}, an image"
-        yield Row(name, ours["seconds"], theirs["seconds"], "live", f"{note}; ours at {share:.0%} of the peak in bfloat16")
+        told = [f"{rates} images a second, batches of {ours['batch']} and {theirs['batch']}, one system after the other"]
+        if (peak := _peak()) is not None:
+            told.append(f"ours at {ours['flops'] / np.median(ours['seconds']) / peak:.0%} of the peak in bfloat16")
+        told.append("ours spends most in " + ", ".join(f"{name} ({share:.0%})" for name, share in ours["kernels"]))
+        yield Row(f"{title}, R50-FPN, {SIZE[0]}x{SIZE[1]}, {dtype}, an image", ours["seconds"], theirs["seconds"], "live", "; ".join(told))
 
 
 def _in_own_process(work: str, system: str, dtype: Dtype, repeats: int) -> dict[str, Any]:
@@ -49,7 +54,8 @@ def _in_own_process(work: str, system: str, dtype: Dtype, repeats: int) -> dict[
 
 
 def main(work: str, system: str, dtype: Dtype, repeats: int) -> None:
-    """Print the best batch, seconds an image of each turn with it, and operations an image of ours."""
+    """Print the best batch, and seconds an image of each turn with it; of ours operations an image and the largest kernels, too."""
+    use_compilation_cache()  # the best batch is compiled twice
     reference = Reference(dtype)
     makers: dict[tuple[str, str], Callable[[Reference, int], Call]] = {
         ("inference", "ours"): _inference,
@@ -58,31 +64,60 @@ def main(work: str, system: str, dtype: Dtype, repeats: int) -> None:
         ("step", "theirs"): _their_training_step,
     }
     make: Callable[[int], Call] = partial(makers[work, system], reference)
-    batch = _best(make)
-    ((*seconds,),) = in_turn(make(batch), repeats=repeats)
-    flops = {"inference": _inference_flops, "step": _training_flops}[work](reference) if system == "ours" else None
-    print(json.dumps({"batch": batch, "seconds": [own / batch for own in seconds], "flops": flops}))
+    batch, seconds = _best(make, repeats)
+    found: dict[str, Any] = {"batch": batch, "seconds": seconds}
+    if system == "ours":
+        found |= {"flops": {"inference": _inference_flops, "step": _training_flops}[work](reference), "kernels": _traced(make(batch))}
+    print(json.dumps(found))
 
 
-def _best(make: Callable[[int], Call]) -> int:
-    """The batch with the most images a second, up to what memory holds; of each only its time is kept."""
-    found: dict[int, float] = {}
-    for count in BATCHES:
+def _best(make: Callable[[int], Call], repeats: int) -> tuple[int, list[float]]:
+    """The batch with the most images a second, and seconds an image of its turns; doubled until there are no more, or memory ends."""
+    best: tuple[int, list[float]] | None = None
+    count = FIRST
+    while True:
         try:
-            ((*seconds,),) = in_turn(make(count), repeats=TURNS)
+            ((*seconds,),) = in_turn(make(count), repeats=repeats)
         except RuntimeError as error:
             if not any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "out of memory")):
                 raise
             break
-        found[count] = min(seconds) / count
-    if not found:
-        raise SystemExit(f"not even a batch of {BATCHES[0]} fits into the device's memory; end what else uses it")
-    return min(found, key=lambda count: found[count])
+        found = count, [own / count for own in seconds]
+        if best is not None and np.median(found[1]) >= np.median(best[1]):
+            break
+        best, count = found, 2 * count
+    if best is None:
+        raise SystemExit(f"not even a batch of {FIRST} fits into the device's memory; end what else uses it")
+    return best
 
 
-def _peak() -> float:
+def _traced(call: Call) -> list[tuple[str, float]]:
+    """`largest` of a few calls."""
+    call()
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            for _ in range(TRACED):
+                call()
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        return largest(jax.profiler.ProfileData.from_file(str(path)))
+
+
+def largest(profile: Any) -> list[tuple[str, float]]:
+    """The kernels of a GPU's streams that took most time, and their shares of what all took."""
+    spent: Counter[str] = Counter()
+    for plane in profile.planes:
+        if plane.name.startswith("/device:"):
+            for line in plane.lines:
+                if line.name.startswith("Stream"):
+                    for event in line.events:
+                        spent[event.name] += event.duration_ns
+    return [(name, value / spent.total()) for name, value in spent.most_common(LARGEST)]
+
+
+def _peak() -> float | None:
+    """Of the GPU, where it is known."""
     kind = jax.devices()[0].device_kind
-    return next((value for name, value in PEAK.items() if name in kind), np.nan)
+    return next((value for name, value in PEAK.items() if name in kind), None)
 
 
 def _program(config: ModelConfig) -> Callable[..., Any]:

@@ -1,5 +1,9 @@
 import json
 import math
+import os
+import runpy
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,8 +78,21 @@ def test_a_scaled_row_says_so(clock):
     reference = SimpleNamespace(compiled=False, backbone_fpn=clock.work("backbone", 2))
     row = against(reference, "x", clock.work("ours", 1), pytest.fail, factor=2.2, repeats=2, note="note")
     assert row == Row("x", [1, 1], [4.4, 4.4], "scaled", "torchvision: 2.2 x its backbone+FPN of this run; note")
-    other = against(reference, "x", clock.work("ours", 1), pytest.fail, factor=3, repeats=1, scaled_from=clock.work("other", 5))
-    assert other.theirs == [15]
+
+
+def test_a_row_scaled_from_one_core_runs_both_on_one(clock):
+    allowed, seen = os.sched_getaffinity(0), []
+
+    def seeing(name, seconds):
+        work = clock.work(name, seconds)
+        return lambda: (work(), seen.append((name, len(os.sched_getaffinity(0)))))
+
+    reference = SimpleNamespace(compiled=False, on_one_thread=seeing("backbone", 5))
+    row = against(reference, "x", seeing("ours", 1), pytest.fail, factor=3, repeats=1, one_core=True)
+    assert (row.ours, row.theirs) == ([1], [15])
+    assert row.note == "torchvision: 3 x its backbone+FPN of this run, both on one core"
+    assert set(seen) == {("ours", 1), ("backbone", 1)}
+    assert os.sched_getaffinity(0) == allowed
 
 
 def test_a_live_row_is_torchvisions_own_time(clock):
@@ -118,18 +135,54 @@ def test_the_slope_of_a_power_is_its_exponent():
     assert scaling._slopes(work, [[w**1.5, 7 * w**0.5] for w in work]) == pytest.approx([1.5, 0.5])
 
 
-def test_the_best_batch_is_that_with_least_seconds_an_image_up_to_what_memory_holds(clock):
+@pytest.mark.parametrize(
+    ("seconds", "best"),
+    [
+        ({8: 2.0, 16: 3.0, 32: 7.0}, (16, [3 / 16, 3 / 16])),  # 32 is slower an image
+        ({8: 2.0, 16: 3.0}, (16, [3 / 16, 3 / 16])),  # memory ends
+        ({8: 1.0, 16: 2.0}, (8, [1 / 8, 1 / 8])),
+    ],
+)
+def test_the_best_batch_has_the_least_seconds_an_image_up_to_what_memory_holds(clock, seconds, best):
     def make(count):
-        if count == 16:
+        if count not in seconds:
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
-        return clock.work(count, {4: 1.0, 8: 1.5}[count])
+        return clock.work(count, seconds[count])
 
-    assert throughput._best(make) == 8
+    assert throughput._best(make, 2) == best
 
 
 def test_a_device_that_holds_no_batch_ends_with_the_remedy():
     def make(count):
         raise RuntimeError("CUDA out of memory")
 
-    with pytest.raises(SystemExit, match="not even a batch of 4 fits into the device's memory; end what else uses it"):
-        throughput._best(make)
+    with pytest.raises(SystemExit, match="not even a batch of 8 fits into the device's memory; end what else uses it"):
+        throughput._best(make, 1)
+
+
+def test_the_largest_kernels_of_a_profile_are_those_of_the_streams():
+    def line(name, *events):
+        return SimpleNamespace(name=name, events=[SimpleNamespace(name=kernel, duration_ns=time) for kernel, time in events])
+
+    streams = [line("Stream #1", ("a", 30.0), ("b", 50.0), ("a", 30.0)), line("Stream #2", ("c", 10.0)), line("XLA Ops", ("a", 900.0))]
+    planes = [
+        SimpleNamespace(name="/host:CPU", lines=[line("Stream #1", ("d", 900.0))]),
+        SimpleNamespace(name="/device:GPU:0", lines=streams),
+    ]
+    assert throughput.largest(SimpleNamespace(planes=planes)) == [("a", 0.5), ("b", 50 / 120), ("c", 10 / 120)]
+
+
+def test_a_part_that_fails_loses_none_of_the_others(monkeypatch, tmp_path, capsys):
+    script = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "benchmark.py"), run_name="imported")
+
+    def measure(part, command, reference):
+        yield Row(f"first of {part}", [1.0], [], "alone")
+        if part == "nms":
+            raise SystemExit("outputs differ")
+
+    monkeypatch.setitem(script["main"].__globals__, "measure", measure)
+    monkeypatch.setattr(sys, "argv", ["benchmark.py", "--parts", "nms", "compile", "--json", str(tmp_path / "a.json")])
+    with pytest.raises(SystemExit, match="failed: nms"):
+        script["main"]()
+    assert [row["name"] for row in json.loads((tmp_path / "a.json").read_text())["rows"]] == ["first of nms", "first of compile"]
+    assert "outputs differ" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 from maskrcnn_jax.data.augment import train_transform
 from maskrcnn_jax.data.augmented import Albumentations, Augmented
 from maskrcnn_jax.data.batching import crop_mask, make_batch, tight_box
-from maskrcnn_jax.data.canvas import Size, canvas_for, resize_image, resized_size, train_min_sides
+from maskrcnn_jax.data.canvas import Size, canvas_for, expected_canvases, resize_image, resized_size, train_min_sides
 from maskrcnn_jax.data.channels import read_channels
 from maskrcnn_jax.data.check import check_example, check_image, check_source, check_sources, read_example
 from maskrcnn_jax.data.coco import CocoSource, drawn_example, object_box
@@ -70,6 +70,7 @@ __all__ = [
     "drawn_example",
     "drop_vanished",
     "example_of",
+    "expected_canvases",
     "fingerprint",
     "fit_boxes",
     "flip_horizontal",

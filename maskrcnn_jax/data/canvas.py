@@ -12,6 +12,7 @@ from maskrcnn_jax.config import AugmentConfig, InputConfig, Resize
 from maskrcnn_jax.data.source import DataError
 
 Size = tuple[int, int]
+MANY_CANVASES = 8
 
 
 def resized_size(size: Size, min_side: int, max_side: int, kind: Resize) -> Size:
@@ -62,6 +63,11 @@ def canvas_for(size: Size, config: InputConfig, name: str = "an image") -> Size:
             "add a canvas that holds it, or lower model.input.min_side or max_side (in training data.augment.min_sides)"
         )
     return min(fitting, key=lambda canvas: canvas[0] * canvas[1])
+
+
+def expected_canvases(config: InputConfig) -> int:
+    """How many canvases a program is compiled for without a warning: the config's, or of canvas `multiple`, which nothing bounds, a few."""
+    return len(config.canvases) if config.canvas == "fixed" else MANY_CANVASES
 
 
 def resize_image(

@@ -19,7 +19,7 @@ from pycocotools import mask as mask_utils
 
 from maskrcnn_jax import ops
 from maskrcnn_jax.config import ConfigError, PasteConfig
-from maskrcnn_jax.data import Size, canvas_for, check_image, resize_image, resized_size
+from maskrcnn_jax.data import Size, canvas_for, check_image, expected_canvases, resize_image, resized_size
 from maskrcnn_jax.models import DATA_AXIS, Model, Variables
 from maskrcnn_jax.structs import Category, Detections, Result
 
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 CALLS_AT_ONCE = 8  # a stream's images go to the model so many calls together: of various shapes, they fill their canvases' batches
 PASTED_AT_ONCE = 16  # masks in one call: bounds memory at so many images of the result's size
 PASTE_MULTIPLE = 128  # images are pasted into sides rounded up to this, so that few sizes are compiled
-MANY_CANVASES = 8  # of canvas `multiple`, whose number nothing bounds: each further one is compiled with a warning
 
 # `Model.predict` -> shapes and dtypes of variables -> batch's shape -> its program, for all Predictors of a model: training makes one an
 # evaluation. Calls from several threads compile one after the other.
@@ -169,9 +168,8 @@ class Predictor:
         config = self.model.config.input
         shape = (self.batch_size, *canvas, config.channels)
         if shape not in self._programs:
-            expected = len(config.canvases) if config.canvas == "fixed" else MANY_CANVASES
             canvases = {known[1:3] for known in self._programs} | {canvas}
-            if len(canvases) > expected:
+            if len(canvases) > expected_canvases(config):
                 logger.warning(
                     "compiling the model for images of shape %s, canvas %d of this model; with model.input.canvas fixed there are few",
                     *(shape, len(canvases)),

@@ -13,8 +13,9 @@ from maskrcnn_jax.nn.product import product
 def as_they_are(*arrays: Any, **_: Any) -> list[Any]:
     """Features, kernel and bias, in the form of Flax's `promote_dtype`.
 
-    `product` and `convolve` round the kernel themselves, and give it a float32 gradient. The bias stays float32 too: its gradient is a
-    sum over all cells, of which bfloat16 would lose most.
+    `product` and `convolve` round the kernel themselves, and give it a float32 gradient: sums in float32, but for those of a convolution
+    that XLA's own form computes from bfloat16, which are rounded to it at their end. The bias stays float32 too: its gradient is a sum over
+    all cells, of which bfloat16 would lose most.
     """
     return list(arrays)
 

@@ -78,6 +78,16 @@ def test_adaptive_targets_equal_adaptive_roi_align_of_the_bitmap(rng, aligned):
     assert_close(find(*arrays, jnp.asarray(IMAGE, jnp.float32)), np.stack(expected), atol=ATOL)
 
 
+def test_adaptive_targets_keep_dtype_and_full_precision_on_accelerators():
+    arrays = jnp.zeros((1, 4, 4), jnp.uint8), jnp.zeros((1, 4)), jnp.zeros((2, 4)), jnp.asarray([0, 0]), jnp.asarray([24.0, 30.0])
+    with jax.enable_x64(True):  # where an array made without a dtype is float64
+        program = jax.make_jaxpr(functools.partial(mask_targets_adaptive, size=3, max_samples=4, aligned=True))(*arrays)
+    assert program.out_avals[0].dtype == jnp.float32
+    products = [line for line in str(program).splitlines() if "dot_general" in line]
+    assert len(products) == 4
+    assert str(program).count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == 4
+
+
 def test_adaptive_targets_of_padding_read_zero():
     masks, frames = jnp.full((1, 4, 4), 255, jnp.uint8), jnp.zeros((1, 4))
     boxes, gt = jnp.asarray([[0.0, 0.0, 9.0, 9.0], [1e6, -1e6, -1e6, 1e6]]), jnp.asarray([0, 0])

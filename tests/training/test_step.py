@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from maskrcnn_jax.config import OptimizerConfig
+from maskrcnn_jax.config import InputConfig, OptimizerConfig
+from maskrcnn_jax.data import canvas as canvases
 from maskrcnn_jax.data import make_batch
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.placement import placed, to_devices
@@ -109,6 +110,18 @@ def test_one_program_a_canvas():
     assert compiled == list(steps.programs) == [(64, 64), (64, 96)]
     assert steps.seconds > 0
     assert state.step == 5
+
+
+def test_many_canvases_are_a_warning_with_the_canvas(monkeypatch, caplog):
+    monkeypatch.setattr(canvases, "MANY_CANVASES", 1)
+    config = tiny.experiment(model=replace(tiny.MODEL, input=InputConfig(min_side=64, max_side=96, canvas="multiple")))
+    model, state = start(config)
+    steps = CompiledSteps(model, config, lambda canvas: None)
+    for size in ((64, 64), (64, 96), (64, 64)):
+        state, _ = steps(state, to_devices(batch_of(size), model.mesh))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "compiling the step for images of 64 x 96, canvas 2 of this run; with model.input.canvas fixed there are few"
+    ]
 
 
 def bad_batch():
