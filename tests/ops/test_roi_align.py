@@ -138,6 +138,11 @@ def test_bfloat16_features_are_summed_in_float32(pyramid):
     assert_sums_in_float32(lambda maps, boxes: align(maps, boxes, jnp.zeros(len(boxes), jnp.int32)), pyramid, ROIS)
 
 
+def test_no_gradient_gives_none(pyramid):
+    pooled, pull = jax.vjp(lambda maps: align(maps, jnp.asarray(ROIS), jnp.zeros(len(ROIS), jnp.int32)), pyramid)
+    assert not any(gradient.any() for gradient in pull(jnp.zeros_like(pooled))[0])
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_the_gradient_keeps_the_features_dtype(pyramid, dtype):
     maps, boxes, levels = [p.astype(dtype) for p in pyramid], jnp.asarray(ROIS), jnp.zeros(len(ROIS), jnp.int32)

@@ -87,6 +87,14 @@ def test_gradient_is_the_transpose(pyramid, aligned, rng):
         np.testing.assert_allclose(found, jnp.sum(pooled * weights), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_gradient_keeps_the_features_dtype(pyramid, dtype):
+    maps, boxes, levels = [p.astype(dtype) for p in pyramid], jnp.asarray(ROIS), jnp.zeros(len(ROIS), jnp.int32)
+    with jax.enable_x64(True):  # where an array made without a dtype is float64
+        gradient = jax.eval_shape(jax.grad(lambda maps: jnp.sum(align(maps, boxes, levels)[0])), maps)
+    assert [g.dtype for g in gradient] == [dtype] * 3
+
+
 def test_garbage_in_padding_changes_no_value_and_no_gradient(pyramid):
     def pool(maps, box):
         boxes = jnp.concatenate([jnp.asarray(ROIS[:3]), box[None]])
