@@ -47,6 +47,15 @@ def test_equals_the_oracle(rng, low_quality, thresholds, g):
     assert as_lists(found) == selection.match(overlaps, gt_valid, foreground, background, low_quality)
 
 
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float64), (np.float64, np.float32)])
+def test_boxes_and_objects_of_two_dtypes(rng, dtypes):
+    boxes, gt_boxes, gt_valid = small_boxes(rng, 60), small_boxes(rng, 3), np.ones(3, bool)
+    thresholds = {"foreground_iou": 0.7, "background_iou": 0.3, "low_quality": True}
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        found = jitted_match(boxes.astype(dtypes[0]), gt_boxes.astype(dtypes[1]), gt_valid, **thresholds)
+    assert as_lists(found) == as_lists(jitted_match(boxes, gt_boxes, gt_valid, **thresholds))
+
+
 GT_BOXES = [[0, 0, 8, 1], [8, 0, 16, 1], [100, 0, 108, 1]]
 BOXES = [
     [0, 0, 6, 1],  # IoU 3/4 reaches the foreground
