@@ -1,5 +1,6 @@
 """maskrcnn report."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,12 +56,21 @@ def main(arguments: Sequence[str]) -> None:
     ready = {each: _ready(each, model) for each, model in checkpoints.items()}
     command.out.mkdir(parents=True, exist_ok=True)  # what forbids it is told before anything is measured
     results = {each: measured(*of, f"evaluating {each}") for each, of in ready.items()}
-    found = {each: result.detections for each, result in results.items()}
+    found = dict(zip(_told_apart(list(results)), (result.detections for result in results.values()), strict=True))
     limit = config.eval.max_detections
     report = model_report.model_report(source_name(source), results[name].ground_truth, found, max_detections=limit)
     pictures = model_report.worst_images(report, source, config.model.input, list(found.values()), command.images)
     model_report.write_report(command.out, report, pictures)
     print(f"report.json and report.html: {command.out}")
+
+
+def _told_apart(paths: list[str]) -> list[str]:
+    """What the page calls checkpoints: one by its path, two from where the folders that they lie in differ."""
+    if len(paths) == 1:
+        return paths
+    whole = [os.path.abspath(path) for path in paths]
+    shared = os.path.commonpath([os.path.dirname(path) for path in whole])
+    return [os.path.relpath(path, shared) for path in whole]
 
 
 def _other(other: str, name: str, config: ExperimentConfig) -> dict[str, Checkpoint]:

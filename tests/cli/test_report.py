@@ -61,11 +61,24 @@ def test_a_name_with_brackets_is_shown_on_a_terminal(runs, monkeypatch, capsys):
 def test_two_checkpoints_side_by_side(runs, tmp_path):
     assert run(runs[0], "--other", runs[1], "--out", tmp_path / "out", "--images", 1) == 0
     document = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert tuple(model["name"] for model in document["models"]) == runs
+    assert [model["name"] for model in document["models"]] == report._told_apart(list(runs))
     scores = [np.nanmax(np.array(model["calibration"]["segm"]["score"], float)) for model in document["models"]]
     assert scores[0] != scores[1]
     assert set(document["differences"]) == {"segm", "bbox", "boundary"}
     assert len(re.findall(r'<img src="data:image/jpeg', (tmp_path / "out" / "report.html").read_text())) == 3
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["runs/a"], ["runs/a"]),
+        (["runs/a", "runs/b"], ["a", "b"]),
+        (["/runs/x/a", "/runs/y/a"], ["x/a", "y/a"]),
+        (["/runs/x", "/runs/x/checkpoints/5"], ["x", "x/checkpoints/5"]),
+    ],
+)
+def test_checkpoints_are_called_by_what_tells_them_apart(paths, names):
+    assert report._told_apart(paths) == names
 
 
 def test_the_second_keeps_its_own_model(runs, tmp_path, monkeypatch):
