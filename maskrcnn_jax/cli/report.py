@@ -75,7 +75,7 @@ def _told_apart(paths: list[str]) -> list[str]:
 
 def _other(other: str, name: str, config: ExperimentConfig) -> dict[str, Checkpoint]:
     """The second checkpoint, as its own config describes the model, on the data of the first."""
-    if other == name:
+    if os.path.abspath(other) == os.path.abspath(name):
         raise UserError(f"--other {other} is the checkpoint that is measured already; give another, or leave it out")
     stored = checkpoint.load(other)
     return {other: stored._replace(config=replace(config, model=stored.config.model))}

@@ -133,6 +133,7 @@ def test_a_second_that_cannot_be_measured_is_told_by_name_before_the_first_is(ru
     [
         (["--images", "-1"], "--images must not be negative; got -1"),
         (["--other", "{trained}"], "is the checkpoint that is measured already; give another, or leave it out"),
+        (["--other", "{trained}/x/.."], "is the checkpoint that is measured already; give another, or leave it out"),
         (["--other", "nowhere"], "nowhere"),
         (["--out", "taken"], "taken"),
         (["--data.kind", "coco"], "data.val_annotations is empty; set it"),
