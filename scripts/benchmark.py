@@ -39,7 +39,7 @@ Part = Literal[
     "memory",
     "scaling",
 ]
-CPU_PARTS: tuple[Part, ...] = get_args(Part)[1:]
+PARTS: tuple[Part, ...] = get_args(Part)
 GPU_PARTS: tuple[Part, ...] = ("throughput", "nms", "roi_align", "memory")  # throughput first: see there
 DATA: dict[Part, str] = {"input_pipeline": "coco_free", "evaluation": "coco_eval"}  # folders that parts read
 
@@ -49,7 +49,7 @@ class Command:
     """Measure this package beside torchvision."""
 
     parts: tuple[Part, ...] = ()
-    """What to measure, in this order; if none is named, all but throughput on a CPU, and throughput, nms, roi_align and memory on a GPU."""
+    """What to measure, in this order; if none is named, all on a CPU, and throughput, nms, roi_align and memory on a GPU."""
     repeats: int = 5
     """Turns, one of ours and one of theirs each."""
     dtype: Dtype | None = None
@@ -94,7 +94,7 @@ def main() -> None:
     found, failed = list[rows.Row](), list[Part]()
     print(f"{rows.machine()}\n\n{rows.HEADER}", flush=True)
     try:
-        for part in command.parts or (CPU_PARTS if on_cpu else GPU_PARTS):
+        for part in command.parts or (PARTS if on_cpu else GPU_PARTS):
             if why := skipped(part, command):
                 print(f"{part}: skipped, {why}", file=sys.stderr)
                 continue

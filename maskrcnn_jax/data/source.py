@@ -19,9 +19,9 @@ class Source(Protocol):
     """A dataset: any class with these four members is one.
 
     A source may also have `image_ids`, int64[n]: the ids of its examples, where they are known unread; `object_counts`, int[n]:
-    objects an image that are not crowds, which `nonempty_indices` reads;
-    `labels_present`, int[m, 2]: an image's index and the label of a class that it has such an object of, each pair once, which
-    repeat-factor sampling reads; `augment`, see `Augmented`; `federated`, see `CocoSource`; and `locate`, see `part_of`.
+    objects an image that are not crowds, which `nonempty_indices` reads; `labels_present`, int[m, 2]: an image's index and the
+    label of a class that it has such an object of, each pair once, which repeat-factor sampling reads; `augment`, see
+    `Augmented`; `federated`, see `CocoSource`; and `locate`, see `part_of`.
 
     Sources are read by several threads or processes at once: `__getitem__` must be a pure function of `i`, and the source
     must pickle where `DataConfig.workers` is above 0.
