@@ -1,14 +1,17 @@
 """3x3 convolutions of stride 1 with 16 products where 36 are usual: Winograd's F(2x2, 3x3).
 
-An output tile of 2x2 cells reads an input tile of 4x4. Both tiles and the kernel are transformed by sums, along rows and then along
-columns, so that a convolution becomes, for each of 16 places in the tile, one matrix product over the channels of all tiles.
+An output tile of 2x2 cells reads an input tile of 4x4. Both tiles are transformed by sums, along rows and then along columns, and the
+kernel by a product with its cells, so that a convolution becomes, for each of 16 places in the tile, one matrix product over the channels
+of all tiles.
 
 Source: Lavin and Gray 2016, section 4.1.
 """
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -18,17 +21,19 @@ Map = Float[Array, "n h w c"]
 Padded = Float[Array, "n _h _w c"]
 Row = list[Array]  # by column in the tile; each [tiles, channels] or [inputs, outputs]
 Tile = list[Row]
-Matrix = Sequence[Sequence[float]]
+Matrix = Sequence[Sequence[int]]
 
 WHOLE, BAND = 2**19, 2**16  # tiles x channels of maps that are not cut, and of a band of those that are
 
-# B', G and A' of the paper.
-INPUT = (1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)
-KERNEL = (1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)
-OUTPUT = (1, 1, 1, 0), (0, 1, -1, -1)
-GRADIENT, KERNEL_GRADIENT = (tuple(zip(*matrix, strict=True)) for matrix in (OUTPUT, KERNEL))
+# B', A' and G of the paper; the last rows of B and A with the other sign, so that each row of theirs and of A has a one.
+INPUT = (1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)
+OUTPUT = (1, 1, 1, 0), (0, 1, -1, 1)
+GRADIENT = tuple(zip(*OUTPUT, strict=True))
+KERNEL = np.array([(1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)])
+KERNELS = np.kron(KERNEL, KERNEL)  # of the 16 places in a tile, and the 9 cells of a kernel
 
 
+@jax.jit  # called with the same shapes again and again: traced once
 def convolve_3x3(x: Map, kernel: Float[Array, "3 3 c d"]) -> Float[Array, "n h w d"]:
     """The convolution with padding 1; of large maps in bands of rows, whose tiles a processor's cache holds."""
     (n, h, w, c), d = x.shape, kernel.shape[-1]
@@ -37,7 +42,8 @@ def convolve_3x3(x: Map, kernel: Float[Array, "3 3 c d"]) -> Float[Array, "n h w
     band = max(1, BAND // in_row) if rows * in_row > WHOLE else rows
     bands = -(-rows // band)
     padded = jnp.pad(x, ((0, 0), (1, 1 + 2 * bands * band - h), (1, 1 + w % 2), (0, 0)))
-    weights = _transformed([[kernel[i, j] for j in range(3)] for i in range(3)], KERNEL)
+    places = jnp.dot(KERNELS.astype(kernel.dtype), kernel.reshape(9, -1)).reshape(4, 4, c, d)
+    weights = [[places[i, j] for j in range(4)] for i in range(4)]
 
     def of_band(i: Array, outputs: Padded) -> Padded:
         read = lax.dynamic_slice_in_dim(padded, 2 * band * i, 2 * band + 2, axis=1)
@@ -51,6 +57,7 @@ def convolve_3x3(x: Map, kernel: Float[Array, "3 3 c d"]) -> Float[Array, "n h w
     return lax.fori_loop(0, bands, of_band, outputs)[:, :h, :w]
 
 
+@jax.jit
 def kernel_gradient_3x3(x: Map, gradient: Float[Array, "n h w d"]) -> Float[Array, "3 3 c d"]:
     """What the convolution of `x` hands from `gradient`, that of its output, to the kernel: each step above transposed.
 
@@ -63,7 +70,8 @@ def kernel_gradient_3x3(x: Map, gradient: Float[Array, "n h w d"]) -> Float[Arra
         gradients = _row(_tiles(after(done, given), 2), gradient_row, GRADIENT)
         products.append([tile.T @ of_tile for tile, of_tile in zip(tiles, gradients, strict=True)])
         done = jnp.sum(jnp.stack([product[0, 0] for product in products[-1]]))
-    return jnp.stack([jnp.stack(row) for row in _transformed(products, KERNEL_GRADIENT)])
+    places = jnp.stack([product for row in products for product in row])
+    return jnp.dot(KERNELS.T.astype(places.dtype), places.reshape(16, -1)).reshape(3, 3, *places.shape[1:])
 
 
 def _padded(x: Map, around: int) -> Padded:
@@ -79,15 +87,15 @@ def _tiles(padded: Padded, side: int) -> Tile:
 
 def _transformed(tile: Tile, matrix: Matrix) -> Tile:
     """`matrix`, times the tile, times the transpose of `matrix`."""
-    return [_row(tile, weights, matrix) for weights in matrix]
+    return [_row(tile, signs, matrix) for signs in matrix]
 
 
-def _row(tile: Tile, weights: Sequence[float], matrix: Matrix) -> Row:
-    """The row of these weights."""
-    cells = [_weighted(column, weights) for column in zip(*tile, strict=True)]
-    return [_weighted(cells, weights) for weights in matrix]
+def _row(tile: Tile, signs: Sequence[int], matrix: Matrix) -> Row:
+    """The row of these signs."""
+    cells = [_signed(column, signs) for column in zip(*tile, strict=True)]
+    return [_signed(cells, signs) for signs in matrix]
 
 
-def _weighted(values: Sequence[Array], weights: Sequence[float]) -> Array:
-    terms = [value if weight == 1 else weight * value for value, weight in zip(values, weights, strict=True) if weight]
-    return sum(terms[1:], terms[0])
+def _signed(values: Sequence[Array], signs: Sequence[int]) -> Array:
+    plus, minus = ([value for value, sign in zip(values, signs, strict=True) if sign == wanted] for wanted in (1, -1))
+    return sum(plus[1:], plus[0]) - sum(minus[1:], minus[0]) if minus else sum(plus[1:], plus[0])

@@ -97,8 +97,8 @@ def test_the_kernel_s_gradient_of_ones_counts_the_cells_that_each_tap_reads(form
 @pytest.mark.parametrize(
     ("platform", "sides", "channels", "convolutions", "products"),
     [
-        ("cpu", (32, 32), 48, 0, 3 * 16),  # values and both gradients
-        ("cpu", (32, 32), 47, 2, 16),  # the kernel's gradient alone
+        ("cpu", (32, 32), 48, 0, 3 * 17),  # values and both gradients: 16 of maps, 1 of the kernel
+        ("cpu", (32, 32), 47, 2, 17),  # the kernel's gradient alone
         ("cpu", (32, 31), 128, 2, 3),  # fewer than 1,024 cells
         ("cpu", (32, 31), 127, 3, 0),
         ("cpu", (32, 32), 31, 3, 0),
