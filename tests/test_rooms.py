@@ -27,8 +27,21 @@ MAY_IMPORT["__init__"] = MAY_IMPORT["reports"] | {"reports"}
 NEVER = {"torch", "torchvision", "tensorflow"}
 WITHOUT_JAX = {"data", "download", "config", "structs", "errors"}
 THROUGH_BUILD = {"training", "cli", "matterport"}
-# What rooms that reach a model through `models.build` may name: the function, the types it speaks of, and its mesh.
-DOOR = {"build", "Model", "Variables", "Features", "Losses", "Trace", "TrainTrace", "DATA_AXIS", "make_mesh", "one_device_mesh"}
+# What rooms that reach a model through `models.build` may name: the function, the types it speaks of, its mesh, and how
+# programs are compiled.
+DOOR = {
+    "build",
+    "compile_ahead",
+    "Model",
+    "Variables",
+    "Features",
+    "Losses",
+    "Trace",
+    "TrainTrace",
+    "DATA_AXIS",
+    "make_mesh",
+    "one_device_mesh",
+}
 
 
 def imported(node: ast.AST, path: Path) -> list[str]:

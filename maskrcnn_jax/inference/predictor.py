@@ -20,7 +20,7 @@ from pycocotools import mask as mask_utils
 from maskrcnn_jax import ops
 from maskrcnn_jax.config import ConfigError, PasteConfig
 from maskrcnn_jax.data import Size, canvas_for, check_image, expected_canvases, resize_image, resized_size
-from maskrcnn_jax.models import DATA_AXIS, Model, Variables
+from maskrcnn_jax.models import DATA_AXIS, Model, Variables, compile_ahead
 from maskrcnn_jax.structs import Category, Detections, Result
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class Predictor:
                 logger.info("compiling the model for images of shape %s", shape)
             images = jax.ShapeDtypeStruct(shape, np.float32 if config.resize == "float" else config.dtype, sharding=self._rows)
             sizes = jax.ShapeDtypeStruct((self.batch_size, 2), np.int32, sharding=self._rows)
-            self._programs[shape] = jax.jit(self.model.predict).lower(self.variables, images, sizes).compile()
+            self._programs[shape] = compile_ahead(jax.jit(self.model.predict), self.variables, images, sizes)
         return self._programs[shape]
 
 

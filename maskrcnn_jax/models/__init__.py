@@ -8,10 +8,23 @@ from jax.sharding import Mesh
 
 from maskrcnn_jax.config import ModelConfig
 from maskrcnn_jax.models import mask_rcnn
+from maskrcnn_jax.models.ahead import compile_ahead
 from maskrcnn_jax.models.per_image import DATA_AXIS, make_mesh, one_device_mesh
 from maskrcnn_jax.models.traces import Features, Losses, Trace, TrainTrace, Variables
 
-__all__ = ["DATA_AXIS", "Features", "Losses", "Model", "Trace", "TrainTrace", "Variables", "build", "make_mesh", "one_device_mesh"]
+__all__ = [
+    "DATA_AXIS",
+    "Features",
+    "Losses",
+    "Model",
+    "Trace",
+    "TrainTrace",
+    "Variables",
+    "build",
+    "compile_ahead",
+    "make_mesh",
+    "one_device_mesh",
+]
 
 
 class Model(NamedTuple):

@@ -1,6 +1,9 @@
 """Normalisation layers, and the one place that chooses among them; they compute in float32 and give the dtype of what they are given."""
 
+from functools import partial
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -68,6 +71,7 @@ class BatchNorm(nn.Module):
         return _affine(x, mean, var, scale, bias, self.epsilon)
 
 
+@partial(jax.jit, static_argnames="epsilon")  # called with the same shapes again and again: traced once
 def _affine(x: Array, mean: Array, var: Array, scale: Array, bias: Array, epsilon: float) -> Array:
     mean, gain, bias = (v.reshape((1,) * (x.ndim - 1) + v.shape) for v in (mean, scale / jnp.sqrt(var + epsilon), bias))
     return ((x - mean) * gain + bias).astype(x.dtype)  # folding the mean into the bias would cancel digits in the gradient of `scale`

@@ -46,12 +46,12 @@ def convolve_3x3(x: Map, kernel: Float[Array, "3 3 c d"]) -> Float[Array, "n h w
     weights = [[places[i, j] for j in range(4)] for i in range(4)]
 
     def of_band(i: Array, outputs: Padded) -> Padded:
-        read = lax.dynamic_slice_in_dim(padded, 2 * band * i, 2 * band + 2, axis=1)
+        read = lax.dynamic_slice_in_dim(padded, 2 * band * i, 2 * band + 2, axis=1, allow_negative_indices=False)
         tiles = _transformed(_tiles(read, 4), INPUT)
         products = [[tile @ weight for tile, weight in zip(*rows, strict=True)] for rows in zip(tiles, weights, strict=True)]
         cells = [[cell.reshape(n, band, columns, d) for cell in row] for row in _transformed(products, OUTPUT)]
         values = jnp.stack([jnp.stack(row, axis=3) for row in cells], axis=2).reshape(n, 2 * band, 2 * columns, d)
-        return lax.dynamic_update_slice_in_dim(outputs, values, 2 * band * i, axis=1)
+        return lax.dynamic_update_slice_in_dim(outputs, values, 2 * band * i, axis=1, allow_negative_indices=False)
 
     outputs = after(x, jnp.zeros((n, 2 * bands * band, 2 * columns, d), x.dtype))
     return lax.fori_loop(0, bands, of_band, outputs)[:, :h, :w]

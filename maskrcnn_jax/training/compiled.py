@@ -1,7 +1,5 @@
 """One compiled step a canvas."""
 
-import contextlib
-import ctypes
 import logging
 import time
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from jax.stages import Compiled
 
 from maskrcnn_jax.config import ExperimentConfig
 from maskrcnn_jax.data import expected_canvases
-from maskrcnn_jax.models import Model
+from maskrcnn_jax.models import Model, compile_ahead
 from maskrcnn_jax.structs import Batch
 from maskrcnn_jax.training.step import StepMetrics, TrainState, make_step
 
@@ -57,16 +55,9 @@ class CompiledSteps:
             start = time.perf_counter()
             stays = jax.tree.map(lambda x: x.sharding, state)
             step = jax.jit(self._step, donate_argnums=0, out_shardings=(stays, None), compiler_options=self._options)
-            self.programs[canvas] = step.lower(state, batch).compile()
-            release_freed_memory()
+            self.programs[canvas] = compile_ahead(step, state, batch)
             self.seconds += time.perf_counter() - start
         return self.programs[canvas]
-
-
-def release_freed_memory() -> None:
-    """Hand back to the system what compiling has freed: glibc keeps it, a gigabyte for ResNet-50. Other C libraries are left alone."""
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def jit_once(function: Callable) -> Callable:
