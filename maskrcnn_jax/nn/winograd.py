@@ -43,7 +43,7 @@ def convolve_3x3(x: Map, kernel: Float[Array, "3 3 c d"]) -> Float[Array, "n h w
     bands = -(-rows // band)
     padded = jnp.pad(x, ((0, 0), (1, 1 + 2 * bands * band - h), (1, 1 + w % 2), (0, 0)))
     places = jnp.dot(KERNELS.astype(kernel.dtype), kernel.reshape(9, -1)).reshape(4, 4, c, d)
-    weights = [[places[i, j] for j in range(4)] for i in range(4)]
+    weights = [jnp.unstack(row) for row in jnp.unstack(places)]
 
     def of_band(i: Array, outputs: Padded) -> Padded:
         read = lax.dynamic_slice_in_dim(padded, 2 * band * i, 2 * band + 2, axis=1, allow_negative_indices=False)
@@ -81,8 +81,12 @@ def _padded(x: Map, around: int) -> Padded:
 
 def _tiles(padded: Padded, side: int) -> Tile:
     """Of all tiles of that side, 2 apart, each of their cells."""
-    rows, columns = padded.shape[1] - side + 1, padded.shape[2] - side + 1
-    return [[padded[:, i : i + rows : 2, j : j + columns : 2].reshape(-1, padded.shape[-1]) for j in range(side)] for i in range(side)]
+    n, h, w, c = padded.shape
+
+    def cells(i: int, j: int) -> Array:
+        return lax.slice(padded, (0, i, j, 0), (n, h - side + 1 + i, w - side + 1 + j, c), (1, 2, 2, 1)).reshape(-1, c)
+
+    return [[cells(i, j) for j in range(side)] for i in range(side)]
 
 
 def _transformed(tile: Tile, matrix: Matrix) -> Tile:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from maskrcnn_jax.models import compile_ahead
+from maskrcnn_jax.models import ahead, compile_ahead
 
 BLOCK, BLOCKS = 64 * 2**10, 3200  # too small for glibc to map each apart; 200 MiB
 
@@ -18,6 +18,37 @@ def test_it_is_the_program_for_these_shapes():
     assert program(jnp.array([2.0, 3.0]), jnp.array([5.0, 7.0])).tolist() == [10, 21]
     with pytest.raises(TypeError, match="3"):
         program(jnp.ones(3), jnp.ones(3))
+
+
+@pytest.fixture
+def unknown_yet():
+    """What XLA knows is asked again, before and after."""
+    ahead._options.cache_clear()
+    yield
+    ahead._options.cache_clear()
+
+
+def test_on_cpus_products_are_no_fusions_of_a_library(unknown_yet):
+    product = jax.jit(lambda x: x @ x)
+    assert "__ynn_fusion" not in compile_ahead(product, jnp.ones((64, 64))).as_text()
+    if "__ynn_fusion" not in product.lower(jnp.ones((64, 64))).compile().as_text():
+        pytest.skip("this version of XLA makes none")
+
+
+def test_a_version_of_xla_without_that_switch_does_without(unknown_yet, monkeypatch):
+    monkeypatch.setattr(ahead, "ON_CPUS", {"xla_cpu_no_such_switch": ""})
+    assert ahead._options("cpu") == {}
+    assert compile_ahead(jax.jit(lambda x: x + 1), jnp.ones(()))(jnp.ones(())) == 2
+
+
+def test_other_platforms_get_no_switch_of_cpus():
+    assert ahead._options("gpu") == {}
+
+
+def test_options_of_the_function_stay():
+    jitted = jax.jit(lambda x: x, compiler_options={"xla_no_such_switch": True})
+    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_no_such_switch"):
+        compile_ahead(jitted, jnp.ones(()))
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -61,6 +92,6 @@ def test_what_compiling_freed_goes_back_to_the_system():
         seen["kept"] = resident()
         return program
 
-    compile_ahead(SimpleNamespace(lower=lambda: SimpleNamespace(compile=compile_)))
+    compile_ahead(SimpleNamespace(lower=lambda: SimpleNamespace(compile=lambda **_: compile_())))
     libc.free(seen["top"])
     assert seen["kept"] - resident() > 0.9 * BLOCK * BLOCKS
