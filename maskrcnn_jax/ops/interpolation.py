@@ -51,7 +51,7 @@ def adaptive_positions(
     A side in cells, so neighbours are at most one cell apart. Shares of points that a RoI does not have are 0; RoIs that need
     more than `bound` points a bin get so many.
     """
-    count = jnp.clip(jnp.ceil(side / bins), 0, bound)
+    count = jnp.minimum(jnp.ceil(side / bins), bound)
     point = jnp.arange(bound, dtype=start.dtype)[None, :]
     steps = (point + 0.5) / jnp.maximum(count, 1)[:, None]
     bin_index = jnp.arange(bins, dtype=start.dtype)[None, :, None]

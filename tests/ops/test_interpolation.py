@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from maskrcnn_jax.ops.interpolation import bin_positions, hat_weights, taps_clamped, taps_or_zero
+from maskrcnn_jax.ops.interpolation import adaptive_positions, bin_positions, hat_weights, taps_clamped, taps_or_zero
 from tests.ops.checks import assert_close, assert_gradient, assert_leading_axes_are_free, assert_transforms_agree
 from tests.oracles.masks import interpolate_or_zero
 from tests.oracles.roi_align import bilinear
@@ -15,6 +15,15 @@ ATOL = 1e-5  # weights of 2 taps in float32, times values up to 11
 def test_bin_positions_by_hand():
     positions = bin_positions(jnp.asarray([0.0, 10.0]), jnp.asarray([4.0, -4.0]), 2, 2)
     assert positions.tolist() == [[[0.5, 1.5], [2.5, 3.5]], [[9.5, 8.5], [7.5, 6.5]]]
+
+
+def test_adaptive_positions_by_hand():
+    start, side = jnp.asarray([0.0, 10.0, 1.0, 1.0]), jnp.asarray([4.0, 1.0, 12.0, -3.0])
+    positions, shares = adaptive_positions(start, side, 2, 4)
+    assert shares.tolist() == [[0.5, 0.5, 0, 0], [1, 0, 0, 0], [0.25] * 4, [0] * 4]  # the third needs 6, the last has no length
+    assert positions[0, :, :2].tolist() == [[0.5, 1.5], [2.5, 3.5]]
+    assert positions[1, :, :1].tolist() == [[10.25], [10.75]]
+    assert positions[2].tolist() == [[1.75, 3.25, 4.75, 6.25], [7.75, 9.25, 10.75, 12.25]]
 
 
 def test_taps_clamped_repeat_the_border_for_one_cell():

@@ -99,6 +99,14 @@ def test_many_boxes_equal_greedy_nms(small_blocks, rng, scene, n):
     assert kept(boxes, scores, valid, groups) == greedy_nms(boxes, scores, valid, groups, 0.5)
 
 
+def test_no_array_holds_a_number_for_every_pair(small_blocks):
+    n = 2 * BLOCK + 9
+    arrays = jnp.zeros((n, 4)), jnp.ones(n, bool), jnp.zeros(n, jnp.int32)
+    program = str(jax.make_jaxpr(functools.partial(suppress, iou_threshold=0.5))(*arrays))
+    assert f"[{BLOCK},{BLOCK}]" in program
+    assert f"{n},{n}]" not in program
+
+
 @pytest.mark.parametrize("garbage", [np.nan, np.inf])
 def test_garbage_in_padding_changes_nothing_over_blocks(small_blocks, rng, garbage):
     n = 2 * BLOCK + 7
@@ -185,6 +193,18 @@ def test_what_is_valid_may_be_a_constant_of_all_devices(small_blocks, rng, n):
     shared = jax.shard_map(run, mesh=make_mesh(jax.devices()), in_specs=PartitionSpec("data"), out_specs=PartitionSpec("data"))
     indices, exists = jax.jit(shared)(boxes, scores)
     assert sorted(indices[exists].tolist()) == sorted(kept(boxes, scores, np.ones(n, bool)))
+
+
+@pytest.mark.parametrize("n", [20, BLOCK + 1])
+def test_groups_alone_may_differ_between_devices(small_blocks, rng, n):
+    boxes, everything, groups = jnp.asarray(clustered(rng, n)), jnp.ones(n, bool), rng.integers(0, 3, n).astype(np.int32)
+
+    def run(groups):
+        return suppress(boxes, everything, groups, iou_threshold=0.5)
+
+    shared = jax.shard_map(run, mesh=make_mesh(jax.devices()), in_specs=PartitionSpec("data"), out_specs=PartitionSpec("data"))
+    keep = jax.jit(shared)(jnp.asarray(groups))
+    assert np.flatnonzero(keep).tolist() == greedy_nms(np.asarray(boxes), -np.arange(n), np.ones(n, bool), groups, 0.5)
 
 
 def test_transforms_agree_over_blocks(small_blocks, rng):

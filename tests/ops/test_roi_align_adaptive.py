@@ -66,6 +66,24 @@ def test_by_hand():
     assert pooled[0, :, 0, 0].tolist() == [(0.5 + 2.5) / 2, (6.5 + 12.5) / 2]
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_points_on_the_edge_of_what_a_map_covers(side):
+    """One cell outside the first and the last one: there the border still holds."""
+    maps, boxes = [jnp.arange(1.0, 5.0).reshape(2, 2, 1)], jnp.asarray([[-1.5, 0, -0.5, 1], [1.5, 0, 2.5, 1]])
+    if side:
+        maps, boxes = [maps[0].swapaxes(0, 1)], boxes[:, jnp.asarray([1, 0, 3, 2])]
+    pooled, _ = roi_align_adaptive(maps, boxes, jnp.asarray([0, 0]), strides=[1.0], size=1, aligned=False)
+    assert pooled.ravel().tolist() == [2, 3]  # one sample each, at -1 and at 2, halfway between the other axis's two cells
+
+
+def test_a_tall_map_whose_rois_need_every_sample_there_is(rng):
+    maps = [jnp.asarray(rng.standard_normal((32, 8, 3)), jnp.float32)]
+    boxes = np.asarray([[0, 0, 8, 32], [3, 0, 4, 32], [2, 0.7, 7, 31.9]], np.float32)  # in one group, of 12 x 4, 12 x 2 and 12 x 3 cells
+    pooled, cut = roi_align_adaptive(maps, jnp.asarray(boxes), jnp.zeros(3, jnp.int32), strides=[1.0], size=3, aligned=True)
+    assert_close(pooled, np.stack([oracle.roi_align(maps[0], box, 1.0, 3, None, True) for box in boxes]), atol=ATOL)
+    assert cut == 0
+
+
 def test_of_two_samples_a_bin_is_the_fixed_one(pyramid):
     boxes = jnp.asarray([[8.0, 8.0, 30.0, 31.0], [20.5, 40.5, 37.0, 62.0]])  # sides of 4 to 6 cells at stride 4, in three bins
     levels = jnp.asarray([0, 0])
@@ -108,6 +126,15 @@ def test_garbage_in_padding_changes_no_value_and_no_gradient(pyramid):
     assert_close(results[2], results[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("aligned", [False, True])
+def test_levels_that_are_not_a_roi_s_own_are_not_read(pyramid, aligned):
+    """Not even with a weight of 0, which would spread what is not finite."""
+    for own in range(3):
+        maps = [level if k == own else jnp.full_like(level, jnp.nan) for k, level in enumerate(pyramid)]
+        pooled, _ = align(maps, jnp.asarray(ROIS), jnp.full(len(ROIS), own, jnp.int32), aligned=aligned)
+        assert np.isfinite(pooled).all()
+
+
 def test_bfloat16_features_are_summed_in_float32(pyramid):
     assert_sums_in_float32(lambda maps, boxes: align(maps, boxes, jnp.zeros(len(boxes), jnp.int32))[0], pyramid, ROIS)
 
@@ -121,6 +148,12 @@ def test_rois_that_reach_too_far_are_counted(pyramid):
     boxes = jnp.asarray([[0.0, 0.0, 128.0, 96.0], [-200.0, 0.0, 128.0, 96.0], [0.0, -200.0, 10.0, 300.0]])
     _, cut = align(pyramid, boxes, jnp.zeros(3, jnp.int32))
     assert cut == 2
+
+
+def test_how_far_a_roi_may_reach_does_not_depend_on_the_channels():
+    boxes = jnp.asarray([[-4.0, 0.0, 8.0, 8.0], [-4.0, 0.0, 4.0, 8.0]])  # three samples a bin side are needed where two are
+    _, cut = roi_align_adaptive([jnp.zeros((8, 8, 64))], boxes, jnp.zeros(2, jnp.int32), strides=[1.0], size=4, aligned=True)
+    assert cut == 1
 
 
 def test_transforms_agree(pyramid, rng):
