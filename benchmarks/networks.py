@@ -23,13 +23,14 @@ from benchmarks.reference import (
     targets,
     variables_of,
 )
-from benchmarks.rows import Row, in_turn
+from benchmarks.rows import Row, in_turn, on_one_core
 from maskrcnn_jax import load_experiment, models
 from maskrcnn_jax.config import ExperimentConfig, OptimizerConfig, TrainConfig
 from maskrcnn_jax.data import make_batch
 from maskrcnn_jax.inference import Predictor
 from maskrcnn_jax.reports.compare import partners
 from maskrcnn_jax.reports.golden import picture
+from maskrcnn_jax.reports.operations import count_operations
 from maskrcnn_jax.structs import Category, Example
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.placement import placed, to_devices
@@ -40,6 +41,7 @@ CATEGORIES = [Category(i, str(i)) for i in range(CLASSES)]
 OBJECTS, NUCLEI_SIZE, NUCLEI = 2, (256, 320), 30
 # Of the largest value of a level. float32: tests/golden/bounds.py. Elsewhere: 50 layers of 8 or 10 bits of mantissa.
 SAME = FPN, 5e-2
+PRODUCT = 2048
 NEAR_TIES = 2  # detections of 100
 SAME_PIXELS = 1e-3  # of the pasted masks: boxes are cut to integers, and probabilities lie near one half
 
@@ -95,8 +97,11 @@ def training_step(reference: Reference, repeats: int) -> Iterator[Row]:
     config = load_experiment("nuclei")
     examples = [example(NUCLEI_SIZE, NUCLEI, 1, seed) for seed in range(config.train.batch_size)]
     network = _nuclei(reference, config)
-    step = Step(config, init_state(variables_of(network, config.model), models.build(config.model), config), examples)
+    model = models.build(config.model)
+    state = init_state(variables_of(network, config.model), model, config)
+    step = Step(config, state, examples)
     live = theirs_step(reference, network, examples)
+    operations, _ = count_operations(model.losses, {"params": state.params, "batch_stats": state.batch_stats}, step.batch, state.key)
     yield against(
         reference,
         "training step of nuclei, 4 images",
@@ -105,8 +110,21 @@ def training_step(reference: Reference, repeats: int) -> Iterator[Row]:
         factor=NUCLEI_STEP,
         repeats=repeats,
         one_core=True,
+        note=f"{sum(operation.multiply_adds for operation in operations) / 1e9:.1f} x 10^9 multiply-adds forward, as convolutions",
     )
     step.check()
+    if reference.device == "cpu":
+        yield _product(reference, repeats)
+
+
+def _product(reference: Reference, repeats: int) -> Row:
+    """What one core can do: the product of two large matrices."""
+    matrix = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT), np.float32)
+    mine, theirs, product = jax.device_put(matrix), reference.tensor(matrix), jax.jit(lambda x: x @ x)
+    calls = (lambda: jax.block_until_ready(product(mine)), reference.on_one_thread(lambda: reference.torch.mm(theirs, theirs)))
+    ours, live = in_turn(*map(on_one_core, calls), repeats=repeats)
+    note = f"{PRODUCT**3 / 1e9:.1f} x 10^9 multiply-adds"
+    return Row(f"product of two matrices of {PRODUCT:,} x {PRODUCT:,}, float32, one core", ours, live, "live", note)
 
 
 def experiment(dtype: Any, batch_size: int = 1) -> ExperimentConfig:

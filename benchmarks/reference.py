@@ -135,12 +135,17 @@ class Reference:
 
         return self.waited(forward)
 
-    def on_one_thread(self) -> None:
-        """`backbone_fpn` on one thread."""
-        threads = self.torch.get_num_threads()
-        self.torch.set_num_threads(1)
-        self.backbone_fpn()
-        self.torch.set_num_threads(threads)
+    def on_one_thread(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """`call` with one thread of PyTorch's."""
+
+        def alone() -> Any:
+            threads = self.torch.get_num_threads()
+            self.torch.set_num_threads(1)
+            result = call()
+            self.torch.set_num_threads(threads)
+            return result
+
+        return alone
 
 
 def config_of(dtype: Dtype) -> ModelConfig:
@@ -188,7 +193,9 @@ def against(
     if reference.compiled:
         mine, live = in_turn(ours, theirs, repeats=repeats)
         return Row(name, mine, live, "live", note)
-    calls = (on_one_core(ours), on_one_core(reference.on_one_thread)) if one_core else (ours, reference.backbone_fpn)
+    calls = (
+        (on_one_core(ours), on_one_core(reference.on_one_thread(reference.backbone_fpn))) if one_core else (ours, reference.backbone_fpn)
+    )
     mine, base = in_turn(*calls, repeats=repeats)
     told = f"torchvision: {factor:.3g} x its backbone+FPN of this run" + ", both on one core" * one_core
     return Row(name, mine, [factor * seconds for seconds in base], "scaled", f"{told}; {note}" if note else told)

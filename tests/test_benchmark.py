@@ -87,7 +87,7 @@ def test_a_row_scaled_from_one_core_runs_both_on_one(clock):
         work = clock.work(name, seconds)
         return lambda: (work(), seen.append((name, len(os.sched_getaffinity(0)))))
 
-    reference = SimpleNamespace(compiled=False, on_one_thread=seeing("backbone", 5))
+    reference = SimpleNamespace(compiled=False, backbone_fpn=seeing("backbone", 5), on_one_thread=lambda call: call)
     row = against(reference, "x", seeing("ours", 1), pytest.fail, factor=3, repeats=1, one_core=True)
     assert (row.ours, row.theirs) == ([1], [15])
     assert row.note == "torchvision: 3 x its backbone+FPN of this run, both on one core"
