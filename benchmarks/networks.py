@@ -28,6 +28,7 @@ from maskrcnn_jax import load_experiment, models
 from maskrcnn_jax.config import ExperimentConfig, OptimizerConfig, TrainConfig
 from maskrcnn_jax.data import make_batch
 from maskrcnn_jax.inference import Predictor
+from maskrcnn_jax.models import compile_ahead
 from maskrcnn_jax.reports.compare import partners
 from maskrcnn_jax.reports.golden import picture
 from maskrcnn_jax.reports.operations import count_operations
@@ -39,9 +40,9 @@ from tests.golden.bounds import BOX_PX, FPN, SCORE
 
 CATEGORIES = [Category(i, str(i)) for i in range(CLASSES)]
 OBJECTS, NUCLEI_SIZE, NUCLEI = 2, (256, 320), 30
+PRODUCT = 2048  # a side of matrices so large that only the processor limits their product
 # Of the largest value of a level. float32: tests/golden/bounds.py. Elsewhere: 50 layers of 8 or 10 bits of mantissa.
 SAME = FPN, 5e-2
-PRODUCT = 2048
 NEAR_TIES = 2  # detections of 100
 SAME_PIXELS = 1e-3  # of the pasted masks: boxes are cut to integers, and probabilities lie near one half
 
@@ -49,8 +50,8 @@ SAME_PIXELS = 1e-3  # of the pasted masks: boxes are cut to integers, and probab
 def backbone_fpn(reference: Reference, repeats: int) -> Iterator[Row]:
     """The forward pass up to P6, of the same image."""
     model = models.build(config_of(reference.dtype))
-    compiled = jax.jit(lambda variables, images, sizes: model.trace(variables, images, sizes).features.pyramid)
     arguments = jax.device_put((reference.variables, picture(*SIZE, 0)[None], np.array([SIZE], np.int32)))
+    compiled = compile_ahead(jax.jit(lambda *arguments: model.trace(*arguments).features.pyramid), *arguments)
     for found, tensor in zip(compiled(*arguments), reference.backbone_fpn().values(), strict=True):
         expected = tensor.float().cpu().numpy().transpose(0, 2, 3, 1)
         worst = np.abs(np.asarray(found, np.float32) - expected).max() / np.abs(expected).max()
@@ -86,7 +87,7 @@ def inference(reference: Reference, repeats: int) -> Iterator[Row]:
 
 
 def training_step(reference: Reference, repeats: int) -> Iterator[Row]:
-    """A step of R50-FPN with every layer trained, and one of the recipe `nuclei`."""
+    """A step of R50-FPN with every layer trained, one of the recipe `nuclei` and, on a CPU, what that can be judged by."""
     examples, config = [example(SIZE, OBJECTS, CLASSES, 0)], experiment(reference.dtype)
     step = Step(config, init_state(reference.variables, models.build(config.model), config), examples)
     live = theirs_step(reference, copy.deepcopy(reference.model), examples)
@@ -120,7 +121,8 @@ def training_step(reference: Reference, repeats: int) -> Iterator[Row]:
 def _product(reference: Reference, repeats: int) -> Row:
     """What one core can do: the product of two large matrices."""
     matrix = np.random.default_rng(0).standard_normal((PRODUCT, PRODUCT), np.float32)
-    mine, theirs, product = jax.device_put(matrix), reference.tensor(matrix), jax.jit(lambda x: x @ x)
+    mine, theirs = jax.device_put(matrix), reference.tensor(matrix)
+    product = compile_ahead(jax.jit(lambda x: x @ x), mine)
     calls = (lambda: jax.block_until_ready(product(mine)), reference.on_one_thread(lambda: reference.torch.mm(theirs, theirs)))
     ours, live = in_turn(*map(on_one_core, calls), repeats=repeats)
     note = f"{PRODUCT**3 / 1e9:.1f} x 10^9 multiply-adds"

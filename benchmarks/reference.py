@@ -136,14 +136,15 @@ class Reference:
         return self.waited(forward)
 
     def on_one_thread(self, call: Callable[[], Any]) -> Callable[[], Any]:
-        """`call` with one thread of PyTorch's."""
+        """`call` with one thread of PyTorch's; after it there are as many as before."""
 
         def alone() -> Any:
             threads = self.torch.get_num_threads()
             self.torch.set_num_threads(1)
-            result = call()
-            self.torch.set_num_threads(threads)
-            return result
+            try:
+                return call()
+            finally:
+                self.torch.set_num_threads(threads)
 
         return alone
 

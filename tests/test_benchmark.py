@@ -87,11 +87,14 @@ def test_a_row_scaled_from_one_core_runs_both_on_one(clock):
         work = clock.work(name, seconds)
         return lambda: (work(), seen.append((name, len(os.sched_getaffinity(0)))))
 
-    reference = SimpleNamespace(compiled=False, backbone_fpn=seeing("backbone", 5), on_one_thread=lambda call: call)
+    def seeing_both(call):
+        return lambda: (call(), seen.append(("one thread", len(os.sched_getaffinity(0)))))
+
+    reference = SimpleNamespace(compiled=False, backbone_fpn=seeing("backbone", 5), on_one_thread=seeing_both)
     row = against(reference, "x", seeing("ours", 1), pytest.fail, factor=3, repeats=1, one_core=True)
     assert (row.ours, row.theirs) == ([1], [15])
     assert row.note == "torchvision: 3 x its backbone+FPN of this run, both on one core"
-    assert set(seen) == {("ours", 1), ("backbone", 1)}
+    assert set(seen) == {("ours", 1), ("backbone", 1), ("one thread", 1)}
     assert os.sched_getaffinity(0) == allowed
 
 

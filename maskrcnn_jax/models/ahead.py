@@ -4,47 +4,55 @@ import contextlib
 import ctypes
 import gc
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import jax
 from jax.stages import Compiled
 
 # XLA hands each product of a program for CPUs to a library, YNNPACK, as a fusion of its own, and whoever reads the program from the
-# compilation cache searches all of it for each of these: half of that time for ResNet-50. Steps are no faster for it.
+# compilation cache searches all of it for each of these: half of that time for ResNet-50. Steps are no faster with them.
 ON_CPUS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def compile_ahead(jitted: Any, *arguments: Any) -> Compiled:
-    """The program of a function from `jax.jit` for arguments of these shapes, arrays or `jax.ShapeDtypeStruct`.
+    """The program of a function for arguments of these shapes, on CPUs without XLA's fusions for YNNPACK.
 
-    What compiling freed goes back to the system: glibc keeps it, a gigabyte for ResNet-50. Other C libraries are left alone.
+    Python's garbage collector rests in the whole process while the function is traced. What compiling freed goes back to the system:
+    glibc would keep it, a gigabyte for ResNet-50; other C libraries are left alone.
+
+    Args:
+      jitted: what `jax.jit` gives.
+      arguments: arrays, or `jax.ShapeDtypeStruct`.
+
+    Raises:
+      JaxRuntimeError: XLA cannot compile it, for want of memory, say.
     """
     with _without_collection():
-        program = jitted.lower(*arguments).compile(compiler_options=_options(jax.default_backend()))
+        lowered = jitted.lower(*arguments)
+    program = _compiled(lowered)
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
     return program
 
 
-@cache
-def _options(platform: str) -> dict[str, str]:
-    """`ON_CPUS` there, unless this version of XLA does not know it."""
-    if platform == "cpu":
-        with contextlib.suppress(jax.errors.JaxRuntimeError):
-            jax.jit(lambda: 0, compiler_options=ON_CPUS).lower().compile()
-            return ON_CPUS
-    return {}
+def _compiled(lowered: Any) -> Compiled:
+    if jax.default_backend() != "cpu":
+        return lowered.compile()
+    try:
+        return lowered.compile(compiler_options=ON_CPUS)
+    except jax.errors.JaxRuntimeError as error:  # before anything is compiled
+        if not any(f"No such compile option: '{name}'" in str(error) for name in ON_CPUS):
+            raise
+        return lowered.compile()  # a version of XLA without that switch
 
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Python's garbage collector rests: it would look through the million objects of a trace again and again, for a quarter of the time."""
-    if not gc.isenabled():
-        yield
-        return
+    """The collector would look through the million objects of a trace again and again, for a quarter of the time that tracing takes."""
+    was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_on:
+            gc.enable()

@@ -23,9 +23,11 @@ Row = list[Array]  # by column in the tile; each [tiles, channels] or [inputs, o
 Tile = list[Row]
 Matrix = Sequence[Sequence[int]]
 
-WHOLE, BAND = 2**19, 2**16  # tiles x channels of maps that are not cut, and of a band of those that are
+# Tiles x channels of maps that are not cut, and of a band of those that are; read when maps of a shape are first traced.
+WHOLE, BAND = 2**19, 2**16
 
-# B', A' and G of the paper; the last rows of B and A with the other sign, so that each row of theirs and of A has a one.
+# B', A' and G of the paper, but the last row of B' and the last column of A' have the other sign: the two cancel, and each row, also
+# of A, has a one.
 INPUT = (1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)
 OUTPUT = (1, 1, 1, 0), (0, 1, -1, 1)
 GRADIENT = tuple(zip(*OUTPUT, strict=True))
@@ -57,7 +59,7 @@ def convolve_3x3(x: Map, kernel: Float[Array, "3 3 c d"]) -> Float[Array, "n h w
     return lax.fori_loop(0, bands, of_band, outputs)[:, :h, :w]
 
 
-@jax.jit
+@jax.jit  # as above
 def kernel_gradient_3x3(x: Map, gradient: Float[Array, "n h w d"]) -> Float[Array, "3 3 c d"]:
     """What the convolution of `x` hands from `gradient`, that of its output, to the kernel: each step above transposed.
 
