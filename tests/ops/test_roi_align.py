@@ -59,6 +59,14 @@ def test_more_rois_than_are_pooled_at_once(pyramid):
         assert_close(pooled[i], oracle.roi_align(pyramid[levels[i]], boxes[i], STRIDES[levels[i]], 3, 2, True), atol=ATOL)
 
 
+def test_as_many_rois_are_pooled_at_once_as_bound_memory():
+    arrays = [jnp.zeros((8, 8, 3))], jnp.zeros((1000, 4)), jnp.zeros(1000, jnp.int32)
+    pool = functools.partial(roi_align, strides=[1.0], size=7, samples=2, aligned=True)
+    program = str(jax.make_jaxpr(pool)(*arrays))
+    assert "f32[128,7,7,3]" in program  # what a tap of a group reads
+    assert program.count("f32[1000,7,7,3]") == 1  # what is returned
+
+
 def test_by_hand():
     cells = jnp.arange(16, dtype=jnp.float32).reshape(4, 4, 1)  # value 4 y + x
     box, level = jnp.asarray([[2.0, 2.0, 6.0, 6.0]]), jnp.asarray([0])
