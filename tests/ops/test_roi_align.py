@@ -64,7 +64,6 @@ def test_as_many_rois_are_pooled_at_once_as_bound_memory():
     pool = functools.partial(roi_align, strides=[1.0], size=7, samples=2, aligned=True)
     program = str(jax.make_jaxpr(pool)(*arrays))
     assert "f32[128,7,7,3]" in program  # what a tap of a group reads
-    assert program.count("f32[1000,7,7,3]") == 1  # what is returned
 
 
 def test_by_hand():
