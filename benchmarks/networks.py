@@ -35,7 +35,7 @@ from maskrcnn_jax.reports.operations import count_operations
 from maskrcnn_jax.structs import Category, Example
 from maskrcnn_jax.training.compiled import CompiledSteps
 from maskrcnn_jax.training.placement import placed, to_devices
-from maskrcnn_jax.training.step import TrainState, init_state
+from maskrcnn_jax.training.step import TrainState, averaged_variables, init_state
 from tests.golden.bounds import BOX_PX, FPN, SCORE
 
 CATEGORIES = [Category(i, str(i)) for i in range(CLASSES)]
@@ -102,7 +102,7 @@ def training_step(reference: Reference, repeats: int) -> Iterator[Row]:
     state = init_state(variables_of(network, config.model), model, config)
     step = Step(config, state, examples)
     live = theirs_step(reference, network, examples)
-    operations, _ = count_operations(model.losses, {"params": state.params, "batch_stats": state.batch_stats}, step.batch, state.key)
+    operations, _ = count_operations(model.losses, averaged_variables(state), step.batch, state.key)
     yield against(
         reference,
         "training step of nuclei, 4 images",

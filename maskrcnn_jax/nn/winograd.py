@@ -8,6 +8,8 @@ Source: Lavin and Gray 2016, section 4.1.
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import sub
 
 import jax
 import jax.numpy as jnp
@@ -104,4 +106,4 @@ def _row(tile: Tile, signs: Sequence[int], matrix: Matrix) -> Row:
 
 def _signed(values: Sequence[Array], signs: Sequence[int]) -> Array:
     plus, minus = ([value for value, sign in zip(values, signs, strict=True) if sign == wanted] for wanted in (1, -1))
-    return sum(plus[1:], plus[0]) - sum(minus[1:], minus[0]) if minus else sum(plus[1:], plus[0])
+    return reduce(sub, minus, sum(plus[1:], plus[0]))
